@@ -60,3 +60,29 @@ impl Formatter for GoFormatter {
         self.0.write_char_escape(writer, escape)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_go_s_five_characters_differ_from_plain_json() {
+        assert_eq!(to_string("<>&\u{2028}\u{2029}").expect("serialises"), r#""\u003c\u003e\u0026\u2028\u2029""#);
+        assert_eq!(
+            to_string("\"\\/\n\t\u{8}\u{c}\u{1}\u{7f}é🙂").expect("serialises"),
+            "\"\\\"\\\\/\\n\\t\\b\\f\\u0001\u{7f}é🙂\""
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back(text: String) {
+            let json = to_string(&text).expect("serialises");
+            let bare = json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']);
+            prop_assert!(!bare);
+            prop_assert_eq!(serde_json::from_str::<String>(&json).expect("is JSON"), text);
+        }
+    }
+}

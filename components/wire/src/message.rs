@@ -159,12 +159,7 @@ impl Message {
     ) -> Self {
         Self {
             header: Header { id: new_id(), parent_id: None, timestamp: now, resource_version: None },
-            route: Route {
-                source: source.to_owned(),
-                group: group.to_owned(),
-                operation,
-                resource: resource.into(),
-            },
+            route: Route { source: source.to_owned(), group: group.to_owned(), operation, resource: resource.into() },
             content,
         }
     }

@@ -106,14 +106,10 @@ impl Answer {
         struct Shape {
             #[serde(rename = "Object")]
             object: Option<Box<RawValue>>,
-            // The outer option tells an absent key from `null`.
-            #[serde(rename = "Err", default, deserialize_with = "present")]
-            error: Option<Option<Box<RawValue>>>,
+            #[serde(rename = "Err", default)]
+            error: ErrSlot,
             #[serde(rename = "ErrStatus")]
             status: Option<Box<RawValue>>,
-        }
-        fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<Box<RawValue>>>, D::Error> {
-            Option::deserialize(d).map(Some)
         }
         let shape: Shape = match content.parse() {
             Ok(shape) => shape,
@@ -121,15 +117,30 @@ impl Answer {
         };
         match shape {
             Shape { status: Some(status), .. } => Self::Failed(read_status(&status)),
-            Shape { error: Some(Some(error)), .. } => Self::Failed(read_error(&error)),
-            Shape { error: Some(None), object: Some(object), .. } => Self::Object(object),
-            Shape { error: Some(None), object: None, .. } => {
+            Shape { error: ErrSlot::Error(error), .. } => Self::Failed(read_error(&error)),
+            Shape { error: ErrSlot::Null, object: Some(object), .. } => Self::Object(object),
+            Shape { error: ErrSlot::Null, object: None, .. } => {
                 Self::Failed(ApiStatus::internal("answer holds neither an object nor an error"))
             }
-            Shape { error: None, .. } => {
+            Shape { error: ErrSlot::Absent, .. } => {
                 Self::Object(RawValue::from_string(content.get().to_owned()).expect("content is valid JSON"))
             }
         }
+    }
+}
+
+/// The key `Err`: only an answer to a write has it.
+#[derive(Default)]
+enum ErrSlot {
+    #[default]
+    Absent,
+    Null,
+    Error(Box<RawValue>),
+}
+
+impl<'de> Deserialize<'de> for ErrSlot {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Error))
     }
 }
 
@@ -167,6 +178,8 @@ pub fn object_resp(object: Option<&RawValue>, error: Option<&ApiStatus>) -> Cont
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(json: &str) -> Answer {
@@ -203,5 +216,25 @@ mod tests {
             object_resp(None, Some(&status)).get(),
             r#"{"Object":null,"Err":{"ErrStatus":{"metadata":{},"status":"Failure","message":"nodes \"edge1\" not found","reason":"NotFound","details":{"kind":"nodes","name":"edge1"},"code":404}}}"#
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_is_an_answer(reason: String, message: String, code in 0..1000_u16) {
+            let status = serde_json::json!({"status": "Failure", "reason": reason, "message": message, "code": code});
+            for shape in [
+                serde_json::json!({"ErrStatus": status}),
+                serde_json::json!({"Object": null, "Err": {"ErrStatus": status}}),
+                serde_json::json!({"Object": {}, "Err": [message]}),
+            ] {
+                prop_assert!(matches!(read(&shape.to_string()), Answer::Failed(_)), "{}", shape);
+            }
+        }
+
+        #[test]
+        fn text_is_never_mistaken_for_success(text: String) {
+            let answer = Answer::read(&Content::text(&text));
+            prop_assert_eq!(matches!(answer, Answer::Ok), text == "OK");
+        }
     }
 }

@@ -187,6 +187,8 @@ impl fmt::Display for ResourceRef {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, expected: &ResourceRef) {
@@ -202,10 +204,7 @@ mod tests {
             "default/pod",
             &ResourceRef { scope: Scope::Namespaced("default".into()), kind: ResourceKind::Pod, name: None },
         );
-        check(
-            "a/thing/b",
-            &ResourceRef::namespaced("a", ResourceKind::Other("thing".into()), "b"),
-        );
+        check("a/thing/b", &ResourceRef::namespaced("a", ResourceKind::Other("thing".into()), "b"));
     }
 
     #[test]
@@ -213,5 +212,19 @@ mod tests {
         assert_eq!(ResourceRef::parse("node"), Err(ResourceError::Segments { found: 1 }));
         assert_eq!(ResourceRef::parse("a/b/c/d"), Err(ResourceError::Segments { found: 4 }));
         assert_eq!(ResourceRef::parse("default//web"), Err(ResourceError::EmptySegment));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_parses_prints_the_same(text in "[a-z0-9./ ]{0,20}|null/[a-z]+|[a-z]+/pod/[a-z]*") {
+            if let Ok(parsed) = ResourceRef::parse(&text) {
+                prop_assert_eq!(parsed.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn parsing_never_panics(text: String) {
+            let _ = ResourceRef::parse(&text);
+        }
     }
 }
