@@ -30,7 +30,9 @@ unit: ## tests that need neither root nor a runtime
 
 scenarios: build ## root: the real binary on real hosts with real containerd
 	tests/setup/packages.sh test
-	$(SCENARIOS) --ignored --test-threads=1 --nocapture --skip bench:: --skip kubernetes::
+	$(CARGO) test --locked -p edged -- --ignored --test-threads=1
+	$(CARGO) test --locked -p cloudcore -- --ignored --test-threads=1
+	$(SCENARIOS) --ignored --test-threads=1 --nocapture --skip bench::first_light --skip kubernetes::
 
 test-kubernetes: build ## root: the main scenarios against kube-apiserver 1.20.2, built once a machine
 	tests/setup/packages.sh test

@@ -6,6 +6,7 @@ pub mod edgecore;
 mod flags;
 mod load;
 mod logging;
+mod pages;
 mod signals;
 
 use std::{ffi::OsString, process::ExitCode};

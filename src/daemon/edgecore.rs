@@ -1,13 +1,13 @@
 //! The applet `edgecore`. One thread runs everything; blocking calls get few, small ones.
 
-use std::{error::Error, ffi::OsString, process::ExitCode, time::Duration};
+use std::{convert::Infallible, error::Error, ffi::OsString, process::ExitCode, time::Duration};
 
 use api::{edgecore::EdgeCoreConfig, names::EDGECORE_CONFIG_FILE};
 use edgecore::settings::EdgeCoreSettings;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::{Texts, flags::Flags, load, signals};
+use super::{Texts, flags::Flags, load, pages, signals};
 use crate::version::VERSION;
 
 /// The Kubernetes release whose node agent we behave like. It must not contain `-`: tools split the node version
@@ -19,6 +19,9 @@ const BLOCKING_THREADS: usize = 8;
 const STACK: usize = 512 * 1024;
 /// How long an idle one is kept.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// When starting is over: settings read, enrolled, connected, pods looked at.
+const STARTED: Duration = Duration::from_secs(10);
 
 /// Runs edgecore.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -47,9 +50,23 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
         .build()?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
-        let life = async { edgecore::run(settings, stop.clone()).await.map_err(|error| Box::new(error).into()) };
+        let life = async {
+            tokio::select! {
+                ended = edgecore::run(settings, stop.clone()) => ended.map_err(|error| Box::new(error).into()),
+                never = settle() => match never {},
+            }
+        };
         signals::until_asked(stop.clone(), life).await
     })
+}
+
+/// Once everything has started, gives the code back that only starting needed.
+async fn settle() -> Infallible {
+    tokio::time::sleep(STARTED).await;
+    if let Err(error) = pages::give_back_code() {
+        debug!(error = %error, "code pages stay resident");
+    }
+    std::future::pending().await
 }
 
 /// `customInterfaceName` names the interface whose address the node reports.

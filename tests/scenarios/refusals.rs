@@ -1,19 +1,21 @@
 //! What cannot work is refused in one message with cause and next step, before the host is changed.
 
+mod strangers;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
-use pki::{Authority, JoinToken, LeafProfile, PrivateKey, San, Usage};
+use pki::{Authority, JoinToken, PrivateKey};
 
 use crate::host::{Host, Init, KEADM};
 use crate::process::Said;
 use crate::site::{Cloud, Site};
-use crate::wait::until;
+use strangers::{Occupant, serve, serve_web};
 
 /// Exit code of a command that was refused before anything was changed.
 const PREFLIGHT: i32 = 3;
@@ -196,7 +198,13 @@ fn a_runtime_that_is_not_there(site: &mut Site) {
     let edge = site.at(1);
     refused(edge, "containerd stopped", &args, "RuntimeEndpoint", &["containerd.sock", "is it running?"]);
     edge.run(&["/usr/bin/rm", "-rf", "/run/containerd"]).ok();
-    refused(edge, "no container runtime", &args, "NoRuntime", &["no container runtime was found"]);
+    refused(
+        edge,
+        "no container runtime",
+        &args,
+        "RuntimeEndpoint",
+        &["no container runtime was found", "install containerd"],
+    );
     site.at_mut(1).start_containerd();
 }
 
@@ -220,12 +228,12 @@ fn an_address_that_the_certificate_does_not_name(site: &Site) {
 }
 
 /// The arguments of a join that works, followed by others that win.
-fn join_args<'a>(site: &Site, more: &[&'a str]) -> Vec<std::borrow::Cow<'a, str>> {
+fn join_args<'a>(site: &Site, more: &[&'a str]) -> Vec<Cow<'a, str>> {
     let mut args = vec!["join".into(), format!("--cloudcore-ipport={}:10000", site.at(0).address).into()];
     if !more.iter().any(|arg| arg.starts_with("--edgenode-name")) {
         args.push("--edgenode-name=e10".into());
     }
-    args.extend(more.iter().map(|arg| std::borrow::Cow::from(*arg)));
+    args.extend(more.iter().map(|arg| Cow::from(*arg)));
     args
 }
 
@@ -258,7 +266,7 @@ fn check_message(what: &str, said: &Said, id: &str, says: &[&str]) {
     }
 }
 
-fn untouched(host: &Host, before: &std::collections::BTreeSet<String>) {
+fn untouched(host: &Host, before: &BTreeSet<String>) {
     let after = host.footprint();
     let changed: Vec<_> = after.symmetric_difference(before).collect();
     assert!(changed.is_empty(), "{} is not as it was: {changed:?}", host.name);
@@ -277,68 +285,4 @@ fn authority_of(cloud: &Host) -> Authority {
 
 fn other_hash(authority: &Authority) -> String {
     pki::sha256_hex(authority.cert_der())
-}
-
-/// A program on the host that listens on a port and does nothing.
-struct Occupant<'a> {
-    host: &'a Host,
-    program: Child,
-}
-
-impl<'a> Occupant<'a> {
-    /// Process names hold 15 characters.
-    const NAME: &'static str = "systemd-socket-";
-
-    fn new(host: &'a Host, port: u16) -> Self {
-        let listen = format!("--listen={port}");
-        let program = host
-            .command(&["/usr/bin/systemd-socket-activate", &listen, "/usr/bin/true"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nsenter is installed");
-        until("the port is taken", Duration::from_secs(5), || {
-            let table = host.run(&["/usr/bin/cat", "/proc/net/tcp6", "/proc/net/tcp"]).out;
-            if table.contains(&format!(":{port:04X} ")) { Ok(()) } else { Err("nobody listens".to_owned()) }
-        });
-        Self { host, program }
-    }
-}
-
-impl Drop for Occupant<'_> {
-    fn drop(&mut self) {
-        self.host.kill(Self::NAME);
-        let _ = self.program.wait();
-    }
-}
-
-/// Answers every connection in its own way until the test ends; returns the port.
-fn serve(address: &str, answer: impl Fn(std::net::TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind((address, 0)).expect("the machine is on the site's network");
-    let port = listener.local_addr().expect("bound").port();
-    std::thread::spawn(move || listener.incoming().flatten().for_each(answer));
-    port
-}
-
-/// An HTTPS server that knows nothing of KubeEdge.
-fn serve_web(address: &str) -> u16 {
-    let now = Timestamp::now();
-    let authority = Authority::generate("Example CA", 1, 10, now).expect("a CA");
-    let profile = LeafProfile {
-        common_name: "www".to_owned(),
-        organizations: Vec::new(),
-        days: 1,
-        usages: vec![Usage::ServerAuth],
-        sans: vec![San::Ip(address.parse().expect("an address"))],
-    };
-    let identity = authority.issue(&profile, now).expect("a certificate");
-    let tls = pki::tls::server_config_optional_client(&identity).expect("TLS settings");
-    serve(address, move |stream| {
-        let connection = rustls::ServerConnection::new(Arc::clone(&tls)).expect("TLS settings");
-        let mut stream = rustls::StreamOwned::new(connection, stream);
-        let _ = stream.read(&mut [0; 1024]);
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>\n");
-        stream.conn.send_close_notify();
-        let _ = stream.flush();
-    })
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use pki::{Authority, PeerSubject, PkiError, RequestPolicy, TokenError, Usage};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::cloudhub::rate::RateLimit;
 use crate::http_server::{Answer, Peer, answer, read_body, text};
@@ -88,6 +88,10 @@ impl Enrolment {
         let Some(body) = read_body(request.into_body(), MAX_BODY).await else {
             return failed(StatusCode::PAYLOAD_TOO_LARGE, &"request body is too large or incomplete");
         };
+        if body.is_empty() {
+            debug!(%node, peer.addr = %peer.addr, "credentials checked"); // all that `keadm join` asks for
+            return text(StatusCode::BAD_REQUEST, format!("failed to sign certs for edgenode {node}, err: no request"));
+        }
         let policy = RequestPolicy {
             node: node.clone(),
             days: self.days,

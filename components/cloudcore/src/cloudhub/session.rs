@@ -30,6 +30,8 @@ use crate::names::{CLOUD_HUB, GROUP_RESOURCE};
 
 /// How long a closing handshake may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// Longest part of a node's error text that is logged, characters.
+const MAX_ERROR: usize = 256;
 /// Websocket close code: this end is going away.
 const GOING_AWAY: u16 = 1001;
 
@@ -106,7 +108,8 @@ impl Hub {
             }
             Destination::EdgeError => {
                 self.metrics.edge_errors.inc();
-                warn!(resource = %message.route.resource, error = %message.content.data(), "the node refused a message");
+                let error: String = message.content.data().chars().take(MAX_ERROR).collect();
+                warn!(resource = %message.route.resource, error, "the node refused a message");
                 session.step(Event::Refused(parent));
                 return;
             }

@@ -16,6 +16,8 @@ pub struct PodFacts {
     pub configs: Vec<ObjectKey>,
     /// PersistentVolumeClaims by name.
     pub claims: Vec<String>,
+    /// Whether a volume holds a service account token.
+    pub projects_token: bool,
 }
 
 impl PodFacts {
@@ -53,6 +55,7 @@ impl PodFacts {
             }
         }
         let mut claims = Vec::new();
+        let mut projects_token = false;
         for volume in spec.volumes {
             add(Kind::ConfigMap, volume.config_map.and_then(|r| r.name));
             add(Kind::Secret, volume.secret.and_then(|r| r.secret_name));
@@ -66,6 +69,7 @@ impl PodFacts {
             for source in volume.projected.into_iter().flat_map(|projected| projected.sources) {
                 add(Kind::ConfigMap, source.config_map.and_then(|r| r.name));
                 add(Kind::Secret, source.secret.and_then(|r| r.name));
+                projects_token |= source.service_account_token.is_some();
             }
             if let Some(claim) = volume.persistent_volume_claim.and_then(|claim| claim.claim_name) {
                 claims.push(claim);
@@ -74,6 +78,7 @@ impl PodFacts {
             }
         }
         facts.claims = claims;
+        facts.projects_token = projects_token;
         Ok(facts)
     }
 }
@@ -122,18 +127,18 @@ shapes! {
         storageos: Option<Driver>,
         projected: Option<Projected>,
         persistent_volume_claim: Option<Claim>,
-        ephemeral: Option<Ephemeral>,
+        ephemeral: Option<Present>,
     }
     SecretVolume { secret_name: Option<String> }
     Csi { node_publish_secret_ref: Option<Named> }
     Driver { secret_ref: Option<Named> }
     Projected { sources: Vec<Source> }
-    Source { config_map: Option<Named>, secret: Option<Named> }
+    Source { config_map: Option<Named>, secret: Option<Named>, service_account_token: Option<Present> }
     Claim { claim_name: Option<String> }
 }
 
 #[derive(Deserialize, Default)]
-struct Ephemeral {}
+struct Present {}
 
 fn null_is_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(d).map(Option::unwrap_or_default)
@@ -158,6 +163,7 @@ mod tests {
         assert_eq!(facts.node.as_deref(), Some("e1"));
         assert_eq!(facts.service_account, "sa");
         assert_eq!(facts.claims, ["data", "p-scratch"]);
+        assert!(facts.projects_token);
         let names: Vec<String> = facts.configs.iter().map(ToString::to_string).collect();
         assert_eq!(
             names,

@@ -72,6 +72,12 @@ fn ips(field: &str, from: &Map<String, Value>, to: &Map<String, Value>, status: 
     if old == new || new.is_empty() {
         return;
     }
+    if old.is_empty() {
+        // A plain list, as the peers send it: Kubernetes before 1.29 drops `hostIPs` in that form, but answers 500 to a
+        // directive about a field that it does not know.
+        status.insert(field.to_owned(), Value::Array(new));
+        return;
+    }
     let mut entries: Vec<Value> = new.iter().filter(|entry| !old.contains(entry)).cloned().collect();
     let gone = old.iter().filter(|entry| !new.contains(entry));
     entries.extend(gone.map(|entry| json!({"$patch": "delete", "ip": entry["ip"]})));
@@ -120,6 +126,13 @@ mod tests {
         let patch = patch(UID, &from, &to).unwrap();
         assert_eq!(patch["status"]["reason"], Value::Null);
         assert_eq!(patch["status"]["containerStatuses"][0]["name"], "a");
+    }
+
+    #[test]
+    fn a_first_address_is_a_plain_list() {
+        let to = status(json!({"hostIPs": [{"ip": "192.0.2.1"}]}));
+        let expected = json!({"metadata": {"uid": UID}, "status": {"hostIPs": [{"ip": "192.0.2.1"}]}});
+        assert_eq!(patch(UID, &PodStatus::default(), &to), Some(expected));
     }
 
     #[test]

@@ -92,12 +92,12 @@ fn delete_options(content: &str) -> Option<String> {
     plausible.then(|| json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}).to_string())
 }
 
-/// A mirror pod must not refer to ConfigMaps, Secrets or claims: that would open them to the node.
+/// A mirror pod must not refer to ConfigMaps, Secrets, claims or tokens: that would open them to the node.
 fn check_mirror_references(pod: &Value) -> Result<(), &'static str> {
     let object = crate::object::Object::read(&Kind::Pod, &pod.to_string()).map_err(|_| "the pod is unreadable")?;
     let facts =
         crate::edgecontroller::references::PodFacts::read(&object).map_err(|_| "the pod's spec is unreadable")?;
-    if facts.configs.is_empty() && facts.claims.is_empty() {
+    if facts.configs.is_empty() && facts.claims.is_empty() && !facts.projects_token {
         Ok(())
     } else {
         Err("a mirror pod may not refer to other objects")

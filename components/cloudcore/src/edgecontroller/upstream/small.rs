@@ -78,6 +78,9 @@ impl Upstream {
         let kind = Kind::named("v1", "Event");
         let namespace = request.namespace()?;
         let name = event.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if request.message.route.operation != Operation::Insert {
+            self.check_recorder(request, &ObjectKey::namespaced(kind.clone(), namespace, name.as_str())).await?;
+        }
         if patching {
             let change = content.get("patchData").and_then(Value::as_str).unwrap_or_default().to_owned();
             let value: Value =
@@ -100,6 +103,17 @@ impl Upstream {
             self.api.replace(&kind, path, event.to_string()).await?;
         }
         Ok(())
+    }
+
+    /// Only the node that recorded an event may change it, whatever it says the event is about.
+    async fn check_recorder(&self, request: &Request, key: &ObjectKey) -> Result<(), RequestError> {
+        let stored = self.api.get(key).await?;
+        let event: Value = stored.parse().map_err(|_| RequestError::Invalid { reason: "the event is unreadable" })?;
+        if event.pointer("/source/host").and_then(Value::as_str) == Some(&*request.node) {
+            Ok(())
+        } else {
+            Err(request.forbidden("the event was recorded by somebody else"))
+        }
     }
 
     /// Events are about the node itself, or about pods that are not bound to another node.
