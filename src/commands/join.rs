@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Pause between two looks at whether the node has registered.
-const POLL: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(100);
 /// Log lines shown when it has not.
 const EVIDENCE_LINES: usize = 20;
 

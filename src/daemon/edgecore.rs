@@ -20,6 +20,8 @@ const STACK: usize = 512 * 1024;
 /// How long an idle one is kept.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// How long blocking calls that still run may take at the end.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 /// When starting is over: settings read, enrolled, connected, pods looked at.
 const STARTED: Duration = Duration::from_secs(10);
 
@@ -48,7 +50,7 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
         .thread_stack_size(STACK)
         .thread_keep_alive(IDLE)
         .build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();
         let life = async {
             tokio::select! {
@@ -57,7 +59,10 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
             }
         };
         signals::until_asked(stop.clone(), life).await
-    })
+    });
+    // The database has been closed by now; a blocking call that hangs (a dead disk or name server) is not waited for.
+    runtime.shutdown_timeout(LAST_CALLS);
+    outcome
 }
 
 /// Once everything has started, gives the code back that only starting needed.

@@ -20,11 +20,14 @@ pub struct Session {
 
 /// A request, without its sender.
 pub struct Ask {
+    /// The verb on the wire.
     pub operation: &'static str,
+    /// What it is about.
     pub resource: String,
     content: Value,
 }
 
+/// Makes one.
 pub fn ask(operation: &'static str, resource: impl Into<String>, content: Value) -> Ask {
     Ask { operation, resource: resource.into(), content }
 }

@@ -1,14 +1,14 @@
 //! Which addresses the node reports. Source: spec 08 §13.3.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
 
 use crate::doors::Settings;
 
-/// Longest wait for the node's own name to resolve. Registration waits for it, so it is short.
-const LOOKUP_TIMEOUT: Duration = Duration::from_millis(150);
+/// What this host calls itself. Only this file is asked for the node's name: a name server may be far away or gone, and
+/// the answer would be wanted again every few seconds.
+const HOSTS: &str = "/etc/hosts";
 
 /// One address of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +43,21 @@ pub async fn node_ips(settings: &Settings) -> Vec<IpAddr> {
     }
     // `::` asks for an IPv6 address first.
     let prefer_v6 = settings.node_ips.first().is_some_and(IpAddr::is_ipv6);
-    let named = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((settings.node_name.as_str(), 0))).await;
-    let named: Vec<IpAddr> =
-        named.ok().and_then(Result::ok).map(|found| found.map(|a| a.ip()).collect()).unwrap_or_default();
+    let hosts = tokio::fs::read_to_string(HOSTS).await.unwrap_or_default();
+    let named = in_hosts(&hosts, &settings.node_name);
     choose(&settings.node_name, &named, [route_source(prefer_v6), route_source(!prefer_v6)], &local, prefer_v6)
         .into_iter()
         .collect()
+}
+
+/// The addresses a hosts file gives a name.
+fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
+    let address = |line: &str| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
+    };
+    hosts.lines().filter_map(address).collect()
 }
 
 /// Addresses named by the settings that exist here.
@@ -107,6 +116,14 @@ fn route_source(v6: bool) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hosts_file_is_read_by_name() {
+        let hosts = "127.0.0.1 localhost\n192.0.2.7\tedge1.example EDGE1 # old 192.0.2.8 edge1\nfe80::1 edge1\nnonsense edge1\n";
+        let expected: [IpAddr; 2] = ["192.0.2.7".parse().unwrap(), "fe80::1".parse().unwrap()];
+        assert_eq!(in_hosts(hosts, "edge1"), expected);
+        assert!(in_hosts(hosts, "edge2").is_empty());
+    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
