@@ -34,6 +34,7 @@ const SAFETY: Duration = Duration::from_mins(5);
 /// Runs every controller until `stop`; no task outlives the call.
 pub async fn run(api: Arc<Api>, settings: ControllerSettings, stop: CancellationToken) {
     const NAMESPACES: (&str, &str) = ("", "namespaces");
+    let stop = stop.child_token();
     let mut tasks = JoinSet::new();
     let sources: &'static [_] = &[NAMESPACES, ("", "serviceaccounts")];
     tasks.spawn(reconcile(api.clone(), "serviceaccount", sources, SAFETY, stop.clone(), service_accounts::accounts));

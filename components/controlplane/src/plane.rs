@@ -40,6 +40,8 @@ use crate::{
 
 /// Issuer and default audience of ServiceAccount tokens.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+/// Pause before controllers that failed start again.
+const CONTROLLERS_AGAIN: Duration = Duration::from_secs(1);
 /// How often the serving certificate is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_hours(12);
 
@@ -243,8 +245,14 @@ impl ControlPlane {
         let (api, token) = (Arc::clone(&self.api), parts_stop.clone());
         let settings = ControllerSettings { node_monitor_grace: self.settings.node_monitor_grace };
         parts.spawn(async move {
-            controllers::run(api, settings, token).await;
-            "controllers"
+            // One that failed ends its neighbours; all of them start over from state.
+            loop {
+                controllers::run(Arc::clone(&api), settings.clone(), token.clone()).await;
+                if token.is_cancelled() {
+                    return "controllers";
+                }
+                tokio::time::sleep(CONTROLLERS_AGAIN).await;
+            }
         });
         let (store, token) = (self.api.store.clone(), parts_stop.clone());
         parts.spawn(async move {

@@ -110,7 +110,10 @@ impl View {
     }
 
     fn remember(&mut self, key: PodKey, pod: PodFacts) {
-        let tried = self.waiting.contains(&key);
+        if self.pods.get(&key) == Some(&pod) {
+            // A status report, or our own condition come back: nothing that a placement depends on.
+            return;
+        }
         self.forget(&key);
         if !pod.node.is_empty() && pod.active {
             let used = self.used.entry(pod.node.clone()).or_default();
@@ -118,9 +121,6 @@ impl View {
             for port in &pod.host_ports {
                 *used.host_ports.entry(port.clone()).or_default() += 1;
             }
-        } else if pod.wants_node && tried {
-            // Our own condition came back as a change.
-            self.waiting.insert(key.clone());
         } else if pod.wants_node {
             self.pending.insert(key.clone());
         }

@@ -27,10 +27,17 @@ pub fn check(
     }
     let granted: Vec<Rule> = match target.storage.plural.as_ref() {
         "roles" | "clusterroles" => {
-            if old.is_some_and(|old| old["rules"] == object["rules"]) || may(api, context, target, object, "escalate") {
+            // Labels count: an aggregating role takes the rules of whatever its selector finds.
+            let same = |old: &Value| {
+                old["rules"] == object["rules"]
+                    && old["aggregationRule"] == object["aggregationRule"]
+                    && old["metadata"]["labels"] == object["metadata"]["labels"]
+            };
+            if old.is_some_and(same) || may(api, context, target, object, "escalate") {
                 return Ok(());
             }
-            if object["aggregationRule"].is_object() && old.is_none_or(|old| old["aggregationRule"].is_null()) {
+            let aggregates = |role: &Value| role["aggregationRule"].is_object();
+            if aggregates(object) || old.is_some_and(aggregates) {
                 let everything = Rule {
                     verbs: vec!["*".into()],
                     api_groups: vec!["*".into()],

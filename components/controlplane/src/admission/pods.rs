@@ -1,5 +1,7 @@
 //! What a pod gets when it is created: its ServiceAccount's token, a priority, and patience with failing nodes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::apiserver::{
@@ -17,6 +19,11 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Seconds pods stay on a failing node unless they say otherwise.
 const PATIENCE: i64 = 300;
 
+/// How often a missing account `default` is looked for again.
+const DEFAULT_ACCOUNT_TRIES: u32 = 20;
+/// Pause between two looks.
+const DEFAULT_ACCOUNT_PAUSE: Duration = Duration::from_millis(50);
+
 /// ServiceAccount admission.
 pub async fn service_account(api: &Api, target: &Target, pod: &mut Value) -> Result<(), ApiError> {
     let name = meta::name(pod).to_owned();
@@ -32,7 +39,16 @@ pub async fn service_account(api: &Api, target: &Target, pod: &mut Value) -> Res
     pod["spec"]["serviceAccountName"] = account_name.as_str().into();
     pod["spec"]["serviceAccount"] = account_name.as_str().into();
     let account = api.builtin("", "serviceaccounts", &target.ns, &account_name).await?;
-    let Some(account) = api.find(&account).await? else {
+    let mut found = api.find(&account).await?;
+    // A namespace that was just made gets its account a moment later; a manifest often brings both.
+    for _ in 0..DEFAULT_ACCOUNT_TRIES {
+        if found.is_some() || account_name != "default" {
+            break;
+        }
+        tokio::time::sleep(DEFAULT_ACCOUNT_PAUSE).await;
+        found = api.find(&account).await?;
+    }
+    let Some(account) = found else {
         let cause = format!(
             "error looking up service account {}/{account_name}: serviceaccount \"{account_name}\" not found",
             target.ns

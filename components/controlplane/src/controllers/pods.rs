@@ -98,9 +98,9 @@ async fn pass(api: &Api, missing: &mut BTreeMap<String, Instant>, now: Instant) 
         let node = &pod.spec.node_name;
         let orphaned = missing.get(node).is_some_and(|since| now.duration_since(*since) >= QUARANTINE);
         let never_placed = node.is_empty();
-        // A pod may be older than its node: one that was never reported by anybody waits for it.
+        // A pod may be older than its node: one that was never reported by anybody waits for it, unless it is unwanted.
         let reported = pod.status.start_time.is_some();
-        if (orphaned && reported) || never_placed {
+        if (orphaned && (reported || pod.metadata.deletion_timestamp.is_some())) || never_placed {
             let target = api.builtin("", "pods", &pod.metadata.namespace, &pod.metadata.name).await?;
             let options =
                 DeleteOptions { grace: Some(0), uid: Some(pod.metadata.uid.clone()), ..DeleteOptions::default() };

@@ -68,7 +68,7 @@ pub struct NodeFacts {
 }
 
 /// A pod, as far as placing it goes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodFacts {
     /// The node it is bound to; empty while it is not.
     pub node: String,
@@ -93,7 +93,7 @@ pub struct PodFacts {
 }
 
 /// One term of required node affinity.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NodeSelectorTerm {
     /// All must match the node's labels.
@@ -103,7 +103,7 @@ pub struct NodeSelectorTerm {
 }
 
 /// One requirement on a label or field.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Requirement {
     /// Label key or field path.

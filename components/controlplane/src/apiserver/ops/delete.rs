@@ -118,7 +118,7 @@ enum Plan {
 /// Decides what a delete does to the current object.
 fn plan(info: &ResourceInfo, current: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
     let mut new = current.clone();
-    set_finalizers(info, &mut new, options.propagation);
+    drop_collector_finalizers(&mut new);
     let grace = grace_seconds(info, current, options);
     if meta::is_deleting(current) {
         let remaining = current["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
@@ -143,20 +143,12 @@ fn plan(info: &ResourceInfo, current: &Value, options: &DeleteOptions, now: Time
     if is_finished(info, &new) { Plan::Remove(current.clone()) } else { Plan::Mark(new) }
 }
 
-fn set_finalizers(info: &ResourceInfo, object: &mut Value, propagation: Option<Propagation>) {
-    let propagation = match propagation {
-        Some(policy) => policy,
-        None if info.is("", "replicationcontrollers") => Propagation::Orphan,
-        // No policy named: what an earlier request asked for stays.
-        None => return,
-    };
-    let mut finalizers: Vec<String> =
+/// Without a garbage collector here nothing would ever take these finalizers off again, so none is added: an object goes
+/// at once and its dependents stay, which is what `Orphan` means and what a later collector can still finish for the rest.
+/// One that an object brought along goes with its deletion.
+fn drop_collector_finalizers(object: &mut Value) {
+    let finalizers: Vec<String> =
         meta::finalizers(object).into_iter().filter(|f| *f != FOREGROUND && *f != ORPHAN).map(str::to_owned).collect();
-    match propagation {
-        Propagation::Background => {}
-        Propagation::Foreground => finalizers.push(FOREGROUND.into()),
-        Propagation::Orphan => finalizers.push(ORPHAN.into()),
-    }
     let metadata = meta::metadata_mut(object);
     if finalizers.is_empty() {
         metadata.remove("finalizers");
