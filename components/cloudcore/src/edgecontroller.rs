@@ -43,6 +43,9 @@ const WATCHES: usize = 6;
 struct StoreClaim {
     epoch: u64,
     generation: Option<String>,
+    /// Whether the Node has said once during this session where it is connected. Another instance may write its own
+    /// address later; writing ours again would only start a quarrel.
+    announced: bool,
 }
 
 /// See the module's text.
@@ -217,11 +220,21 @@ impl EdgeController {
             Change::Listed => return first(),
         };
         let Some((node, uid, record)) = read_record(&object) else { return };
+        let connected = self.registry.get(&node);
         let mut cluster = self.lock();
         if exists {
             cluster.record_applied(&node, uid, record);
-        } else {
-            cluster.record_gone(&node, &uid);
+            return;
+        }
+        // What was removed on behalf of this instance is forgotten already. A node of another instance is that one's.
+        let known = cluster.node(&node).and_then(|node| node.cloudcore.as_deref());
+        if connected.is_none() && known.is_some_and(|instance| instance != self.instance) {
+            return cluster.record_gone(&node, &uid);
+        }
+        let lost = cluster.record_lost(&node, &uid);
+        drop(cluster);
+        if let (Some(receipt), Some(session)) = (lost, connected) {
+            self.recorder.book(session.node(), receipt);
         }
     }
 
@@ -257,15 +270,13 @@ impl EdgeController {
         let cluster = self.lock();
         let known = cluster.node(node)?;
         let mut due = serde_json::Map::new();
-        if !self.instance.is_empty() && known.cloudcore.as_deref() != Some(self.instance.as_str()) {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let claim = stores.get_mut(node).filter(|claim| claim.epoch == session.epoch())?;
+        claim.announced |= self.instance.is_empty() || known.cloudcore.as_deref() == Some(self.instance.as_str());
+        if !claim.announced {
             due.insert(CLOUDCORE_ANNOTATION.to_owned(), self.instance.clone().into());
         }
-        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(claim) = stores.get(node)
-            && claim.epoch == session.epoch()
-            && session.depth() == 0
-            && claim.generation.as_deref() != known.store_generation.as_deref()
-        {
+        if session.depth() == 0 && claim.generation.as_deref() != known.store_generation.as_deref() {
             due.insert(STORE_GENERATION_ANNOTATION.to_owned(), claim.generation.clone().into());
         }
         (!due.is_empty()).then_some(due)
@@ -287,7 +298,12 @@ impl EdgeController {
         let path = ApiPath::object(&Kind::Node, None, node)?;
         let object = self.api.patch(&Kind::Node, path, PatchKind::Merge, change).await?;
         // The watch will say the same; knowing it now avoids a second patch.
-        self.decide(|cluster| cluster.node_applied(object));
+        self.decide(|cluster| {
+            let known = cluster.node(&object.meta.name).map(|known| &known.meta);
+            let newer = known
+                .is_some_and(|known| known.uid == object.meta.uid && object.meta.version.is_newer_than(&known.version));
+            if newer { cluster.node_applied(object) } else { Offers::new() }
+        });
         Ok(())
     }
 
@@ -309,14 +325,6 @@ impl NodeDesk for EdgeController {
     fn connected(&self, session: &SessionHandle, hello: &Hello) {
         let node = session.node();
         let forgetful = self.is_forgetful(node, hello);
-        {
-            let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-            let newer = stores.get(node).is_none_or(|claim| claim.epoch < session.epoch());
-            if newer {
-                let claim = StoreClaim { epoch: session.epoch(), generation: hello.store_generation.clone() };
-                stores.insert(node.clone(), claim);
-            }
-        }
         for stale in self.ask(|cluster| cluster.stale_node_records(node)) {
             self.acknowledged(session, stale);
         }
@@ -324,6 +332,15 @@ impl NodeDesk for EdgeController {
             debug!("the node's store is not the one on record: delivering everything again");
         }
         self.decide(|cluster| cluster.connected(node, forgetful));
+        // Only now: an empty session that has been offered nothing yet proves nothing about the store.
+        {
+            let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+            let newer = stores.get(node).is_none_or(|claim| claim.epoch < session.epoch());
+            if newer {
+                let (epoch, generation) = (session.epoch(), hello.store_generation.clone());
+                stores.insert(node.clone(), StoreClaim { epoch, generation, announced: false });
+            }
+        }
         self.ask_for_chore(node);
     }
 
@@ -337,7 +354,7 @@ impl NodeDesk for EdgeController {
     }
 
     fn acknowledged(&self, session: &SessionHandle, receipt: Receipt) {
-        self.lock().acknowledged(session.node(), &receipt);
+        self.decide(|cluster| cluster.acknowledged(session.node(), &receipt));
         self.recorder.book(session.node(), receipt);
     }
 
@@ -362,9 +379,16 @@ impl NodeDesk for EdgeController {
             };
         }
         if *record && !matches!(found, Fetched::Gone) {
-            if let Err(error) = self.recorder.ensure(node, uid, key).await {
-                warn!(%node, resource = %key, error = %crate::chain(&error), "cannot record a delivery");
-                return None;
+            match self.recorder.ensure(node, uid, key).await {
+                Ok(()) => {}
+                // Everything in there is about to be deleted, which the edge has to learn: delivered off the record.
+                Err(error) if error.is_namespace_terminating() => {
+                    debug!(%node, resource = %key, "the namespace is going away: delivering without a record");
+                }
+                Err(error) => {
+                    warn!(%node, resource = %key, error = %crate::chain(&error), "cannot record a delivery");
+                    return None;
+                }
             }
             let record = Record { key: key.clone(), version: Version::from("") };
             self.lock().record_applied(node, uid.clone(), record);

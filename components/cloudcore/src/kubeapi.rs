@@ -61,6 +61,14 @@ impl ApiError {
         matches!(self, Self::Status(status) if status.reason == "Conflict")
     }
 
+    /// Whether nothing can be created because the namespace is being deleted.
+    pub fn is_namespace_terminating(&self) -> bool {
+        let Self::Status(status) = self else { return false };
+        let causes = status.details.as_ref().and_then(|details| details.get("causes")).and_then(|all| all.as_array());
+        let caused = causes.is_some_and(|causes| causes.iter().any(|cause| cause["reason"] == "NamespaceTerminating"));
+        status.code == 403 && (caused || status.message.contains("because it is being terminated"))
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -38,7 +38,7 @@ use crate::bootstrap::BootstrapError;
 use crate::cloudhub::doors::Destinations;
 use crate::cloudhub::enrol::Enrolment;
 use crate::cloudhub::identity::{HubIdentity, IdentityError};
-use crate::cloudhub::listener::Listener;
+use crate::cloudhub::listener::{Listener, MAX_INBOUND};
 use crate::cloudhub::registry::Registry;
 use crate::cloudhub::session::Hub;
 use crate::cloudhub::token::TokenIssuer;
@@ -156,7 +156,7 @@ pub async fn run(
     let listener = Arc::new(Listener {
         socket: websocket,
         tls: TlsAcceptor::from(mutual),
-        limits: Limits { write_timeout: settings.write_timeout, ..Limits::default() },
+        limits: Limits { max_message: MAX_INBOUND, write_timeout: settings.write_timeout },
         legacy_certificates: settings.legacy_certificates,
         registry: registry.clone(),
         hub,

@@ -74,7 +74,7 @@ impl CloudCoreSettings {
             instance: hub.advertise_address.iter().find(|text| !text.trim().is_empty()).cloned().unwrap_or_default(),
             edge_certificate_days: positive(hub.edge_cert_signing_duration),
             token_refresh: Duration::from_hours(positive(hub.token_refresh_duration).into()),
-            legacy_certificates: false,
+            legacy_certificates: hub.legacy_certificates,
             node_update_frequency: config.modules.edge_controller.node_update_frequency.into(),
             api_server_ca: String::new(),
         })
@@ -116,6 +116,8 @@ mod tests {
         assert_eq!(settings.sans.len(), 2);
         assert_eq!(settings.instance, "192.0.2.7");
         assert!(!settings.legacy_certificates);
+        let yaml = "modules: {cloudHub: {advertiseAddress: [192.0.2.7], legacyCertificates: true}}";
+        assert!(CloudCoreSettings::from_config(&self::config(yaml)).expect("valid").legacy_certificates);
     }
 
     #[test]

@@ -20,9 +20,9 @@ use crate::synccontroller::recorder::Recorder;
 
 /// Time between looks for records of departed nodes.
 pub const GARBAGE_INTERVAL: Duration = Duration::from_mins(1);
-/// How long a node must be gone before its records go. A node that registers again meanwhile still gets the deletes
-/// it missed.
-pub const GARBAGE_GRACE: Duration = Duration::from_mins(5);
+/// How long a node must be gone before its records go. An edge that was away when its Node was deleted still has its
+/// pods: when it registers again within this time, it gets the deletes it missed.
+pub const GARBAGE_GRACE: Duration = Duration::from_hours(30 * 24);
 /// Time between safety passes.
 pub const SAFETY_INTERVAL: Duration = Duration::from_mins(5);
 /// Pause between two nodes of a safety pass, so that it never is a stampede.
@@ -80,6 +80,10 @@ impl SyncController {
                 warn!(node, resource = %record.key, error = %crate::chain(&error), "record not removed; trying again later");
                 return;
             }
+            self.controller.decide(|cluster| {
+                cluster.record_gone(node, &uid);
+                Vec::new()
+            });
         }
     }
 }
@@ -108,8 +112,8 @@ mod tests {
         let (mut departed, start) = (Departed::default(), Instant::now());
         let owners = |alive| vec![(Arc::from("e1"), alive)];
         assert!(departed.look(owners(false), start).is_empty());
-        assert!(departed.look(owners(true), start + Duration::from_secs(200)).is_empty(), "it came back");
-        assert!(departed.look(owners(false), start + Duration::from_secs(400)).is_empty(), "a new absence");
-        assert_eq!(departed.look(owners(false), start + Duration::from_secs(700)), [Arc::from("e1")]);
+        assert!(departed.look(owners(true), start + GARBAGE_GRACE / 2).is_empty(), "it came back");
+        assert!(departed.look(owners(false), start + GARBAGE_GRACE).is_empty(), "a new absence");
+        assert_eq!(departed.look(owners(false), start + GARBAGE_GRACE * 2), [Arc::from("e1")]);
     }
 }

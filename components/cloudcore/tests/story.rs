@@ -342,6 +342,67 @@ async fn nothing_is_delivered_off_the_record() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_goes_away_takes_records_but_no_deletes_with_it() {
+    let cloud = Cloud::start(FakeApi::new()).await;
+    let mut edge = cloud.join("e1").await.connect(cloud.addresses.websocket, None).await;
+    register(&mut edge).await;
+
+    // A record that somebody removes comes back while its object and its node are there.
+    let web = cloud.api.put("pods/default/web", pod("e1"));
+    edge.until("insert", "default/pod/web").await;
+    eventually("recorded", || cloud.recorded("e1", "pods/default/web").is_some()).await;
+    let record = format!("objectsyncs/default/e1.{}", web["metadata"]["uid"].as_str().expect("a uid"));
+    cloud.api.delete(&record).expect("the record");
+    eventually("recorded again", || cloud.recorded("e1", "pods/default/web") == Some(version(&web))).await;
+
+    cloud.api.terminate("default");
+    cloud.api.delete(&record).expect("the record");
+    cloud.api.put("pods/default/late", pod("e1"));
+    edge.until("insert", "default/pod/late").await;
+    for name in ["web", "late"] {
+        cloud.api.delete(&format!("pods/default/{name}"));
+        edge.until("delete", &format!("default/pod/{name}")).await;
+    }
+    assert!(edge.is_quiet().await);
+    cloud.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_is_its_uid() {
+    let cloud = Cloud::start(FakeApi::new()).await;
+    let mut edge = cloud.join("e1").await.connect(cloud.addresses.websocket, None).await;
+    register(&mut edge).await;
+    let web = cloud.api.put("pods/default/web", pod("e1"));
+    edge.until("insert", "default/pod/web").await;
+
+    for (name, uid, code) in [("web", "old", 409), ("none", "lost", 404)] {
+        let patch = json!({"metadata": {"uid": uid}, "status": {"phase": "Failed"}}).to_string();
+        let (reply, others) = edge.ask("patch", &format!("default/podpatch/{name}"), Content::text(&patch)).await;
+        assert_eq!(content(&reply)["Err"]["ErrStatus"]["code"], code);
+        let forget = match others.into_iter().find(|message| message.route.operation.as_str() == "delete") {
+            Some(message) => message,
+            None => edge.until("delete", &format!("default/pod/{name}")).await,
+        };
+        assert_eq!(content(&forget)["metadata"]["uid"], uid);
+    }
+    let patch = Content::text(r#"{"status":{"phase":"Running"}}"#);
+    let (reply, _) = edge.ask("patch", "default/podpatch/web", patch).await;
+    assert_eq!(content(&reply)["Object"]["metadata"]["uid"], web["metadata"]["uid"]);
+    let (reply, _) = edge.ask("delete", "default/pod/web", Content::text("old")).await;
+    assert!(reply.content.is_ok());
+    assert!(cloud.api.get("pods/default/web").is_some(), "only the old one was meant");
+
+    // Where a node is connected is said once a session: another instance has the last word.
+    let mut node = cloud.api.get("nodes//e1").expect("the node");
+    node["metadata"]["annotations"]["cloudcore"] = "192.0.2.9".into();
+    cloud.api.put("nodes//e1", node);
+    edge.until("update", "null/node/e1").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(cloud.api.get("nodes//e1").expect("the node")["metadata"]["annotations"]["cloudcore"], "192.0.2.9");
+    cloud.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_of_v1_9_reports_in_its_own_way() {
     let cloud = Cloud::start(FakeApi::new()).await;
     let mut edge = cloud.join("e1").await.connect(cloud.addresses.websocket, None).await;

@@ -34,6 +34,9 @@ section! {
         edge_cert_signing_duration "edgeCertSigningDuration" [omit]: i32 = 365,
         /// Hours between rotations of the join token; it lives twice as long.
         token_refresh_duration "tokenRefreshDuration" [omit]: i32 = 12,
+        /// Whether edges before v1.16 are believed, whose certificates do not name their node. Ours; off, because any
+        /// of them can claim to be any node.
+        legacy_certificates "legacyCertificates" [omit]: bool = false,
         /// QUIC listener.
         quic "quic": CloudHubQuic = CloudHubQuic::default(),
         /// Socket for the CSI driver.

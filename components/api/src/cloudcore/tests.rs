@@ -109,6 +109,17 @@ fn a_disabled_hub_is_loud() {
 }
 
 #[test]
+fn nameless_certificates_are_refused_unless_the_file_says_so() {
+    let (config, _) = CloudCoreConfig::from_yaml("{}", &host()).expect("loads");
+    assert!(!config.modules.cloud_hub.legacy_certificates);
+    assert!(!config.to_yaml().contains("legacyCertificates"));
+    let text = "modules: {cloudHub: {legacyCertificates: true}}";
+    let (config, warnings) = CloudCoreConfig::from_yaml(text, &host()).expect("loads");
+    assert!(config.modules.cloud_hub.legacy_certificates);
+    assert_eq!(warnings, []);
+}
+
+#[test]
 fn the_control_plane_is_off_unless_the_file_says_so() {
     let (config, _) = CloudCoreConfig::from_yaml("{}", &host()).expect("loads");
     assert!(!config.control_plane.enable);

@@ -20,7 +20,8 @@ pub struct Delivery {
     pub version: Version,
     /// The message proper.
     pub payload: Payload,
-    /// Whether an ObjectSync exists already. Without one nothing is sent: what the edge holds is always on record.
+    /// Whether an ObjectSync exists already. Without one nothing is sent: what the edge holds is always on record,
+    /// but for namespaces that are going away.
     pub recorded: bool,
 }
 
@@ -97,6 +98,8 @@ pub struct Receipt {
     pub version: Version,
     /// Whether the edge has nothing any more.
     pub deleted: bool,
+    /// Whether it was an answer: it may be older than a state delivered before it.
+    pub answer: bool,
 }
 
 impl Delivery {
@@ -195,6 +198,7 @@ impl Delivery {
             uid: self.uid.clone(),
             version: self.version.clone(),
             deleted: self.is_delete(),
+            answer: matches!(self.payload, Payload::Answer(_)),
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::cloudhub::session::Hub;
 
 /// Handshakes at once. Full: further connections wait in the kernel's queue.
 pub const MAX_HANDSHAKES: usize = 256;
+/// Largest message taken from a node, bytes. Nodes send statuses and requests; a larger one ends the connection.
+pub const MAX_INBOUND: usize = 4 * 1024 * 1024;
 /// Longest handshake, TLS and upgrade together.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(15);
 /// Pause after the kernel refused to hand out a connection.

@@ -138,7 +138,7 @@ impl Hub {
         self.metrics.unrouted.inc();
         debug!(source = %message.route.source, resource = %message.route.resource, "no module takes this message");
         if destination(message) == Destination::DynamicController {
-            session.post(message.error(CLOUD_HUB, "the dynamic controller is not running", unix_ms()));
+            session.post(refusal(message, CLOUD_HUB, "the dynamic controller is not running"));
         }
     }
 
@@ -200,6 +200,13 @@ impl Hub {
 
 /// Sinks are shared by all sessions.
 type Sink = Arc<dyn MessageSink>;
+
+/// An error in answer to a message; edges only route it to whoever waits when it has the objects' group.
+fn refusal(message: &Message, source: &str, text: &str) -> Message {
+    let mut reply = message.error(source, text, unix_ms());
+    GROUP_RESOURCE.clone_into(&mut reply.route.group);
+    reply
+}
 
 fn unix_ms() -> i64 {
     Timestamp::now().as_millisecond()

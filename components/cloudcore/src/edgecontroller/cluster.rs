@@ -191,6 +191,21 @@ impl Cluster {
         }
     }
 
+    /// A record was removed by somebody else, as with its namespace. What the node has does not change by that, so it
+    /// stays known until the node acknowledged the deletion; returned when the record has to be written anew.
+    pub fn record_lost(&mut self, node: &str, uid: &str) -> Option<Receipt> {
+        let ledger = self.ledgers.get(node)?;
+        let Some(known) = ledger.get(uid) else {
+            // A late echo had brought it back: the connected node has nothing of the kind.
+            self.record_gone(node, uid);
+            return None;
+        };
+        let held = !known.gone;
+        let (uid, record) = self.records.get(node)?.get_key_value(uid).filter(|_| held)?;
+        let Record { key, version } = record.clone();
+        Some(Receipt { key, uid: uid.clone(), version, deleted: false, answer: false })
+    }
+
     /// A record is gone.
     pub fn record_gone(&mut self, node: &str, uid: &str) {
         if let Some(records) = self.records.get_mut(node) {
@@ -217,20 +232,44 @@ impl Cluster {
         self.ledgers.remove(node);
     }
 
-    /// The node acknowledged something.
-    pub fn acknowledged(&mut self, node: &Arc<str>, receipt: &Receipt) {
+    /// The node acknowledged something. An answer read before a newer state went out has overwritten that state.
+    pub fn acknowledged(&mut self, node: &Arc<str>, receipt: &Receipt) -> Offers {
         if receipt.deleted {
             if let Some(ledger) = self.ledgers.get_mut(node) {
                 ledger.forget(&receipt.uid);
             }
             self.record_gone(node, &receipt.uid);
-            return;
+            return Offers::new();
         }
         if let Some(ledger) = self.ledgers.get_mut(node) {
             ledger.acknowledged(&receipt.uid, &receipt.key, &receipt.version);
         }
         let record = Record { key: receipt.key.clone(), version: receipt.version.clone() };
         self.record_applied(node, receipt.uid.clone(), record);
+        if receipt.answer { self.after_answer(node, receipt) } else { Offers::new() }
+    }
+
+    /// What the node is owed once it has this answer and nothing newer.
+    fn after_answer(&mut self, node: &Arc<str>, receipt: &Receipt) -> Offers {
+        let Receipt { key, uid, version, .. } = receipt;
+        let Some(ledger) = self.ledgers.get_mut(node) else { return Offers::new() };
+        let overwrote = ledger.get(uid).is_some_and(|known| !known.gone && known.version.is_newer_than(version));
+        if overwrote {
+            ledger.fell_back(uid, version.clone());
+            if let Some(record) = self.records.get_mut(node).and_then(|records| records.get_mut(uid)) {
+                record.version = version.clone();
+            }
+        }
+        if !self.serves(node) {
+            return Offers::new();
+        }
+        match &key.kind {
+            Kind::ConfigMap | Kind::Secret if self.refers(node, key) => {
+                self.offer_config(node, key, Some(uid)).into_iter().collect()
+            }
+            Kind::Other(_) if overwrote => vec![self.refresh(node, key, uid)],
+            Kind::Pod | Kind::Node | Kind::ConfigMap | Kind::Secret | Kind::Other(_) => Offers::new(),
+        }
     }
 
     /// Everything the connected node is owed right now. Deletes come first, configuration before the pods using it.
@@ -240,6 +279,7 @@ impl Cluster {
             ledger.iter().map(|(uid, known)| (uid.clone(), known.key.clone())).collect();
         let mut deletes = Offers::new();
         let mut offers = Offers::new();
+        let mut recreated = Vec::new();
         let serves = self.serves(node);
         for (uid, key) in known {
             match &key.kind {
@@ -252,7 +292,11 @@ impl Cluster {
                 }
                 Kind::ConfigMap | Kind::Secret => {
                     if self.configs.get(&key).is_none_or(|meta| meta.uid != uid) {
-                        deletes.extend(self.withdraw(node, &key, &uid, None));
+                        let withdrawn = self.withdraw(node, &key, &uid, None);
+                        if withdrawn.is_some() && serves && self.refers(node, &key) && self.configs.contains_key(&key) {
+                            recreated.push(key.clone());
+                        }
+                        deletes.extend(withdrawn);
                     } else if serves && self.refers(node, &key) {
                         offers.extend(self.offer_config(node, &key, Some(&uid)));
                     }
@@ -260,6 +304,15 @@ impl Cluster {
                 Kind::Other(_) if serves => offers.push(self.refresh(node, &key, &uid)),
                 Kind::Node | Kind::Other(_) => {}
             }
+        }
+        // Edges keep objects by name: the deletion of the old one takes whatever they have of the new one with it.
+        for key in recreated {
+            let Some(live) = self.configs.get(&key).cloned() else { continue };
+            offers.retain(|(_, delivery)| delivery.uid != live.uid);
+            if let Some(ledger) = self.ledgers.get_mut(node) {
+                ledger.fell_back(&live.uid, Version::from(""));
+            }
+            offers.extend(self.offer(node, &key, &live, StateChange::Update, Body::Fetch));
         }
         if serves {
             if let Some(meta) = self.nodes.get(node).map(|entry| entry.meta.clone()) {
@@ -291,6 +344,7 @@ impl Cluster {
             uid: uid.clone(),
             version: record.version.clone(),
             deleted: true,
+            answer: false,
         };
         stale.map(receipt).collect()
     }

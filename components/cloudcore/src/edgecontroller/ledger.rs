@@ -89,6 +89,14 @@ impl Ledger {
         }
     }
 
+    /// Notes that the node has `version` now, however new the one offered before was.
+    pub fn fell_back(&mut self, uid: &str, version: Version) {
+        if let Some(known) = self.known.get_mut(uid).filter(|known| !known.gone) {
+            known.version = version;
+            known.digest = None;
+        }
+    }
+
     /// Forgets an object whose deletion was acknowledged.
     pub fn forget(&mut self, uid: &str) {
         self.known.remove(uid);

@@ -142,8 +142,14 @@ impl Recorder {
         }
         match self.write_status(node, receipt).await {
             Err(error) if error.is_not_found() => {
-                self.ensure(node, &receipt.uid, &receipt.key).await?;
-                self.write_status(node, receipt).await
+                match self.ensure(node, &receipt.uid, &receipt.key).await {
+                    // Its records go with the namespace.
+                    Err(error) if error.is_namespace_terminating() => Ok(()),
+                    ensured => {
+                        ensured?;
+                        self.write_status(node, receipt).await
+                    }
+                }
             }
             outcome => outcome,
         }

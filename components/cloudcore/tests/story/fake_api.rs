@@ -26,6 +26,8 @@ struct State {
     log: Vec<(u64, String, &'static str, Value)>,
     /// Plural whose writes fail.
     broken: Option<String>,
+    /// Namespace in which nothing can be created any more.
+    terminating: Option<String>,
 }
 
 /// See the module's text.
@@ -111,6 +113,11 @@ impl FakeApi {
         self.state.lock().expect("lock").broken = plural.map(str::to_owned);
     }
 
+    /// Lets a namespace go away: nothing can be created in it from now on.
+    pub fn terminate(&self, namespace: &str) {
+        self.state.lock().expect("lock").terminating = Some(namespace.to_owned());
+    }
+
     /// Removes an object.
     pub fn delete(&self, key: &str) -> Option<Value> {
         let mut state = self.state.lock().expect("lock");
@@ -135,6 +142,12 @@ impl FakeApi {
         let broken = self.state.lock().expect("lock").broken.clone();
         if method != Method::GET && broken.as_ref() == Some(&target.plural) {
             return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "broken on purpose");
+        }
+        let terminating = self.state.lock().expect("lock").terminating.clone();
+        if method == Method::POST && terminating.as_ref() == Some(&target.namespace) {
+            let mut body = status(StatusCode::FORBIDDEN, "Forbidden", "the namespace is going away");
+            body["details"] = json!({"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]});
+            return reply(StatusCode::FORBIDDEN, &body);
         }
         match method {
             Method::GET if target.name.is_empty() && query.contains("watch=true") => self.watch(&target.plural, &query),
@@ -230,10 +243,13 @@ fn reply(status: StatusCode, value: &Value) -> Response<Out> {
     Response::builder().status(status).body(body).expect("a response")
 }
 
-fn failure(status: StatusCode, reason: &str, message: &str) -> Response<Out> {
-    let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "code": status.as_u16()});
-    reply(status, &body)
+fn failure(code: StatusCode, reason: &str, message: &str) -> Response<Out> {
+    reply(code, &status(code, reason, message))
+}
+
+fn status(code: StatusCode, reason: &str, message: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code.as_u16()})
 }
 
 fn missing(target: &Target) -> Response<Out> {

@@ -20,7 +20,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use wire::message::Message;
+use wire::message::{Content, Message};
+use wire::operation::Operation;
 
 use crate::cloudhub::delivery::{Body, Delivery, Fetched, Payload, Preparation, Receipt, StateChange};
 use crate::kind::ObjectKey;
@@ -29,7 +30,7 @@ use crate::kind::ObjectKey;
 pub const WINDOW: usize = 16;
 /// Objects waiting for delivery. Full: refused and remembered; once the lane is empty the owner plans anew.
 pub const ACK_CAPACITY: usize = 4096;
-/// Answers waiting for one object. Full: refused, the requester asks again.
+/// Parcels waiting for one object. Full: a further answer is sent once instead of until it is acknowledged.
 pub const PARCELS_PER_KEY: usize = 8;
 /// Fire-and-forget messages waiting. Full: refused, the requester asks again.
 pub const NO_ACK_CAPACITY: usize = 512;
@@ -196,7 +197,11 @@ impl Session {
         let key = delivery.key.clone();
         if self.slots.len() >= ACK_CAPACITY && !self.slots.contains_key(&key) {
             self.behind = true;
-            return vec![Action::Overflow];
+            let mut actions = vec![Action::Overflow];
+            if let Payload::Answer(answer) = delivery.payload {
+                actions.extend(self.post(busy(answer)));
+            }
+            return actions;
         }
         let slot = self.slots.entry(key.clone()).or_insert_with(|| {
             self.queue.push_back(key.clone());
@@ -215,7 +220,11 @@ impl Session {
         }
         if slot.parcels.len() >= PARCELS_PER_KEY {
             self.behind = true;
-            return vec![Action::Overflow];
+            // The answers before it put the object on record and will be acknowledged; whoever asked still waits.
+            return match delivery.payload {
+                Payload::Answer(answer) => self.post(answer),
+                Payload::State { .. } => vec![Action::Overflow],
+            };
         }
         let id = delivery.new_id();
         slot.parcels.push_back(Parcel { delivery, id, sent_at: None });
@@ -439,6 +448,14 @@ impl Session {
         self.resting = Vec::new();
         Some(Action::Drained { behind: std::mem::take(&mut self.behind) })
     }
+}
+
+/// An answer turned into an error: what it holds could not be kept on record.
+fn busy(mut answer: Message) -> Message {
+    answer.route.operation = Operation::Error;
+    answer.content = Content::text("too many objects are waiting for this node");
+    answer.header.resource_version = None;
+    answer
 }
 
 /// Replaces a waiting state by a newer one of the same object.

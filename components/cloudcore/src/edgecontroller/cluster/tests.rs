@@ -55,8 +55,15 @@ impl Bench {
     /// The node acknowledges the newest state of an object.
     fn ack(&mut self, key: &ObjectKey, uid: &str, version: u64) {
         let version = Version::from(version.to_string().as_str());
-        let receipt = Receipt { key: key.clone(), uid: uid.into(), version, deleted: false };
-        self.cluster.acknowledged(&EDGE.into(), &receipt);
+        let receipt = Receipt { key: key.clone(), uid: uid.into(), version, deleted: false, answer: false };
+        assert!(self.cluster.acknowledged(&EDGE.into(), &receipt).is_empty());
+    }
+
+    /// The node acknowledges an answer that holds an object in this version.
+    fn ack_answer(&mut self, key: &ObjectKey, uid: &str, version: u64) -> Vec<String> {
+        let version = Version::from(version.to_string().as_str());
+        let receipt = Receipt { key: key.clone(), uid: uid.into(), version, deleted: false, answer: true };
+        seen(self.cluster.acknowledged(&EDGE.into(), &receipt))
     }
 
     fn gone(&mut self, name: &str) -> Vec<String> {
@@ -228,6 +235,61 @@ fn a_deleted_configmap_goes_wherever_it_was_delivered() {
     bench.ack(&config_key("cm"), "c1", bench.version);
     bench.gone("a");
     assert_eq!(seen(bench.cluster.config_gone(&config_key("cm"), None)), ["Delete d/configmap/cm c1 minimal"]);
+}
+
+#[test]
+fn a_configmap_recreated_while_the_node_was_away_follows_the_deletion_of_the_old_one() {
+    let mut bench = Bench::new();
+    bench.connect(false);
+    bench.pod("web", "u1", EDGE, &["cm"]);
+    bench.ack(&pod_key("web"), "u1", bench.version);
+    bench.config(&Kind::ConfigMap, "cm", "c1");
+    bench.ack(&config_key("cm"), "c1", bench.version);
+    bench.cluster.disconnected(EDGE);
+    bench.config(&Kind::ConfigMap, "cm", "c2");
+    let expected = ["Delete d/configmap/cm c1 minimal", "Update d/configmap/cm c2 fetch"];
+    assert_eq!(bench.connect(false), expected);
+    assert!(seen(bench.cluster.plan(&EDGE.into())).is_empty());
+    // The new one arrived, the deletion of the old one did not: it would take the new one with it.
+    bench.ack(&config_key("cm"), "c2", bench.version);
+    bench.cluster.disconnected(EDGE);
+    assert_eq!(bench.connect(false), expected);
+}
+
+#[test]
+fn an_answer_that_overwrote_a_newer_state_is_made_up_for() {
+    let mut bench = Bench::new();
+    bench.connect(false);
+    bench.pod("web", "u1", EDGE, &["cm"]);
+    bench.config(&Kind::ConfigMap, "cm", "c1");
+    let old = bench.version;
+    assert!(bench.ack_answer(&config_key("cm"), "c1", old).is_empty());
+    bench.config(&Kind::ConfigMap, "cm", "c1");
+    let new = bench.version;
+    bench.ack(&config_key("cm"), "c1", new);
+    assert_eq!(bench.ack_answer(&config_key("cm"), "c1", old), ["Update d/configmap/cm c1 fetch"]);
+    bench.ack(&config_key("cm"), "c1", new);
+    assert!(seen(bench.cluster.plan(&EDGE.into())).is_empty());
+}
+
+#[test]
+fn a_record_removed_by_somebody_else_is_not_forgotten() {
+    let mut bench = Bench::new();
+    bench.connect(false);
+    bench.pod("web", "u1", EDGE, &[]);
+    bench.ack(&pod_key("web"), "u1", bench.version);
+    let lost = bench.cluster.record_lost(EDGE, "u1").expect("to be written again");
+    assert_eq!((&*lost.uid, lost.version.to_string()), ("u1", bench.version.to_string()));
+    assert_eq!(bench.gone("web"), ["Delete d/pod/web u1 minimal"]);
+    assert_eq!(bench.cluster.record_lost(EDGE, "u1"), None, "it is about to go");
+    bench.cluster.disconnected(EDGE);
+    assert_eq!(bench.cluster.record_lost(EDGE, "u1"), None, "nobody knows yet");
+    assert_eq!(bench.connect(false), ["Delete d/pod/web u1 minimal"]);
+    let deleted = Receipt { deleted: true, ..lost };
+    bench.cluster.acknowledged(&EDGE.into(), &deleted);
+    bench.cluster.record_applied(EDGE, "u1".into(), Record { key: pod_key("web"), version: "".into() });
+    assert_eq!(bench.cluster.record_lost(EDGE, "u1"), None);
+    assert!(!bench.cluster.is_recorded(EDGE, "u1"), "an echo that came after the deletion");
 }
 
 #[test]

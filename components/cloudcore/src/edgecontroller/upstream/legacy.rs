@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use wire::message::Message;
 use wire::resource::ResourceKind;
 
+use super::rights::is_uid;
 use super::{Request, RequestError, Upstream, reply, unix_ms};
 use crate::cloudhub::delivery::Delivery;
 use crate::cloudhub::doors::Reply;
@@ -53,12 +54,15 @@ impl Upstream {
             .content
             .parse()
             .map_err(|_| RequestError::Invalid { reason: "the content is no report" })?;
+        if !report.status.is_object() {
+            return Err(RequestError::Invalid { reason: "the report has no status" });
+        }
         let key = ObjectKey::cluster(Kind::Node, request.node.clone());
         let object = self.api.get(&key).await?;
         let mut node: Value = object.parse().map_err(|_| RequestError::Invalid { reason: "the Node is unreadable" })?;
         merge_node_report(&mut node, report.status, Timestamp::now(), self.node_update_frequency);
         for (name, value) in report.extend_resources.into_iter().flatten() {
-            node["metadata"]["annotations"][name] = value.to_string().into();
+            set(&mut node, &["metadata", "annotations", &name], value.to_string().into());
         }
         let path = ApiPath::of(&key)?.subresource("status");
         let object = self.api.replace(&Kind::Node, path, node.to_string()).await?;
@@ -101,6 +105,12 @@ impl Upstream {
         name: &str,
         report: &PodReport,
     ) -> Result<bool, RequestError> {
+        if !is_uid(&report.uid) {
+            return Err(RequestError::Invalid { reason: "the report names no UID" });
+        }
+        if !report.status.is_object() {
+            return Err(RequestError::Invalid { reason: "the report has no status" });
+        }
         let key = ObjectKey::namespaced(Kind::Pod, namespace, name);
         let object = match self.api.get(&key).await {
             Ok(object) if *object.meta.uid == *report.uid => object,
@@ -138,42 +148,62 @@ fn node_reply(request: &Request, version: Option<&str>) -> Message {
 /// Takes a reported status over, keeping what only the cluster knows. `frequency` is in seconds.
 fn merge_node_report(node: &mut Value, mut status: Value, now: Timestamp, frequency: i64) {
     let stamp = now_text(now);
-    for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+    for condition in conditions(&mut status) {
         let beat = condition.get("lastHeartbeatTime").and_then(Value::as_str).and_then(|t| t.parse::<Timestamp>().ok());
         if beat.is_none_or(|beat| now.duration_since(beat).as_secs() > frequency) {
-            condition["lastHeartbeatTime"] = stamp.clone().into();
+            condition.insert("lastHeartbeatTime".to_owned(), stamp.clone().into());
         }
     }
     if let Some(attached) = node.pointer("/status/volumesAttached").cloned() {
-        status["volumesAttached"] = attached;
+        set(&mut status, &["volumesAttached"], attached);
     }
     let port = node.pointer("/status/daemonEndpoints/kubeletEndpoint/Port").and_then(Value::as_i64).unwrap_or(0);
     if port != 0 {
-        status["daemonEndpoints"]["kubeletEndpoint"]["Port"] = port.into();
+        set(&mut status, &["daemonEndpoints", "kubeletEndpoint", "Port"], port.into());
     }
-    node["status"] = status;
+    set(node, &["status"], status);
+}
+
+/// The conditions of a status, as far as they are objects.
+fn conditions(status: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let all = status.get_mut("conditions").and_then(Value::as_array_mut);
+    all.into_iter().flatten().filter_map(Value::as_object_mut)
+}
+
+/// Sets a member, replacing whatever stands in the way and is no object.
+fn set(target: &mut Value, path: &[&str], value: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *target = value;
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    if let Some(object) = target.as_object_mut() {
+        set(object.entry(*first).or_insert(Value::Null), rest, value);
+    }
 }
 
 /// Takes a reported status over. Source: spec 02 §2.4 steps 3 and 4.
 fn merge_pod_report(pod: &mut Value, mut status: Value, now: Timestamp) {
     let stored = pod.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+    for condition in conditions(&mut status) {
         let kind = condition.get("type").cloned();
         let old = stored.iter().find(|old| old.get("type") == kind.as_ref());
         let same = old.filter(|old| old.get("status") == condition.get("status"));
         let at = same.and_then(|old| old.get("lastTransitionTime")).filter(|at| at.is_string()).cloned();
-        condition["lastTransitionTime"] = at.unwrap_or_else(|| now_text(now).into());
+        condition.insert("lastTransitionTime".to_owned(), at.unwrap_or_else(|| now_text(now).into()));
     }
     let sticky = pod.pointer("/status/startTime").filter(|at| at.is_string()).cloned();
     if let Some(start) = sticky {
-        status["startTime"] = start;
+        set(&mut status, &["startTime"], start);
     } else if !status.get("startTime").is_some_and(Value::is_string) {
-        status["startTime"] = now_text(now).into();
+        set(&mut status, &["startTime"], now_text(now).into());
     }
     if let Some(containers) = status.get_mut("containerStatuses").and_then(Value::as_array_mut) {
         containers.sort_by_key(|c| c.get("name").and_then(Value::as_str).unwrap_or_default().to_owned());
     }
-    pod["status"] = status;
+    set(pod, &["status"], status);
 }
 
 /// A pod that is being deleted and has nothing running can go. Source: spec 02 §2.4 step 6.
@@ -222,6 +252,23 @@ mod tests {
         assert_eq!(node.pointer("/status/daemonEndpoints/kubeletEndpoint/Port"), Some(&json!(10351)));
         assert_eq!(node.pointer("/status/conditions/0/lastHeartbeatTime"), Some(&json!("2026-11-20T23:41:45Z")));
         assert_eq!(node.pointer("/status/conditions/1/lastHeartbeatTime"), Some(&json!("2026-11-20T23:41:50Z")));
+    }
+
+    #[test]
+    fn nonsense_in_a_report_is_passed_over() {
+        let nonsense = json!({"conditions": [7, "x", null, {"type": "Ready"}], "daemonEndpoints": "x",
+            "containerStatuses": [1, {"name": 2}]});
+        let mut node = json!({"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 10351}}}});
+        merge_node_report(&mut node, nonsense.clone(), now(), 10);
+        assert_eq!(node.pointer("/status/daemonEndpoints/kubeletEndpoint/Port"), Some(&json!(10351)));
+        assert!(node.pointer("/status/conditions/3/lastHeartbeatTime").is_some());
+        let mut pod = json!({"status": {"conditions": ["y"], "startTime": "2026-11-20T23:00:00Z"}});
+        merge_pod_report(&mut pod, nonsense, now());
+        assert_eq!(pod.pointer("/status/conditions/0"), Some(&json!(7)));
+        for nonsense in [json!(null), json!([]), json!("x"), json!(1)] {
+            merge_node_report(&mut node, nonsense.clone(), now(), 10);
+            merge_pod_report(&mut pod, nonsense, now());
+        }
     }
 
     #[test]

@@ -2,34 +2,46 @@
 //!
 //! The cluster state answers nearly always. A pod it has not seen yet (a mirror pod just made) is looked up.
 
-use serde_json::Value;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use super::{Request, RequestError, Upstream};
 use crate::edgecontroller::references::PodFacts;
 use crate::kind::{Kind, ObjectKey};
 
+/// The pod that has a name now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bearer {
+    /// Its UID.
+    pub(super) uid: Arc<str>,
+    /// Whether it is bound to the requesting node.
+    pub(super) own: bool,
+}
+
 impl Upstream {
-    /// Fails unless the pod is bound to the requesting node. A pod that does not exist is the API server's to report.
+    /// Finds the pod that has this name; `named` is the UID that the node says it has. A pod that does not exist is the
+    /// API server's to report.
     ///
     /// # Errors
     /// [`RequestError`].
-    pub(super) async fn check_own_pod(
+    pub(super) async fn bearer(
         &self,
         request: &Request,
         namespace: &str,
         name: &str,
-    ) -> Result<(), RequestError> {
+        named: Option<&str>,
+    ) -> Result<Bearer, RequestError> {
         let known = self.controller.ask(|cluster| {
-            cluster.pod(namespace, name).and_then(|pod| pod.node.as_ref().map(|node| *node == request.node))
+            let pod = cluster.pod(namespace, name)?;
+            Some(Bearer { uid: pod.meta.uid.clone(), own: *pod.node.as_ref()? == request.node })
         });
-        let own = if let Some(own) = known {
-            own
-        } else {
-            let pod = self.api.get(&ObjectKey::namespaced(Kind::Pod, namespace, name)).await?;
-            let facts = PodFacts::read(&pod).map_err(|_| RequestError::Invalid { reason: "the pod is unreadable" })?;
-            facts.node.as_deref() == Some(&*request.node)
-        };
-        if own { Ok(()) } else { Err(request.forbidden("the pod is not bound to it")) }
+        if let Some(known) = known.filter(|known| named.is_none_or(|uid| uid == &*known.uid)) {
+            return Ok(known);
+        }
+        let pod = self.api.get(&ObjectKey::namespaced(Kind::Pod, namespace, name)).await?;
+        let facts = PodFacts::read(&pod).map_err(|_| RequestError::Invalid { reason: "the pod is unreadable" })?;
+        Ok(Bearer { uid: pod.meta.uid.clone(), own: facts.node.as_deref() == Some(&*request.node) })
     }
 
     /// Fails unless a pod of the node refers to this ConfigMap or Secret.
@@ -74,23 +86,33 @@ impl Upstream {
     }
 }
 
-/// A pod status patch may identify the pod and set its status, nothing else.
+/// Whether a text can be a UID. UIDs become parts of record names, so nothing else is taken from a node.
+pub fn is_uid(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// A pod status patch may identify the pod and set its status, nothing else. Returns it with the UID it names.
 ///
 /// # Errors
 /// A text for [`RequestError`].
-pub fn check_pod_patch(patch: &str) -> Result<(), &'static str> {
+pub fn pod_patch(patch: &str) -> Result<(Map<String, Value>, Option<String>), &'static str> {
     let Ok(Value::Object(patch)) = serde_json::from_str::<Value>(patch) else {
         return Err("the patch is not a JSON object");
     };
     if patch.keys().any(|key| key != "metadata" && key != "status") {
         return Err("the patch changes more than the status");
     }
-    let only_uid = match patch.get("metadata") {
-        None => true,
-        Some(Value::Object(metadata)) => metadata.keys().all(|key| key == "uid"),
-        Some(_) => false,
+    let uid = match patch.get("metadata") {
+        None => None,
+        Some(Value::Object(metadata)) if metadata.keys().all(|key| key == "uid") => metadata.get("uid"),
+        Some(_) => return Err("the patch changes the pod's metadata"),
     };
-    if only_uid { Ok(()) } else { Err("the patch changes the pod's metadata") }
+    let uid = match uid {
+        None => None,
+        Some(Value::String(uid)) if is_uid(uid) => Some(uid.clone()),
+        Some(_) => return Err("the patch names no UID"),
+    };
+    Ok((patch, uid))
 }
 
 /// A node may not give itself labels that restrict where workloads may run.
@@ -116,11 +138,14 @@ mod tests {
 
     #[test]
     fn a_pod_patch_is_about_the_status() {
-        assert_eq!(check_pod_patch(r#"{"metadata":{"uid":"u"},"status":{"phase":"Running"}}"#), Ok(()));
-        assert_eq!(check_pod_patch("{}"), Ok(()));
-        assert!(check_pod_patch(r#"{"spec":{"nodeName":"other"}}"#).is_err());
-        assert!(check_pod_patch(r#"{"metadata":{"labels":{"a":"b"}}}"#).is_err());
-        assert!(check_pod_patch("[]").is_err());
+        let uid = |patch: &str| pod_patch(patch).map(|(_, uid)| uid);
+        assert_eq!(uid(r#"{"metadata":{"uid":"u"},"status":{"phase":"Running"}}"#), Ok(Some("u".to_owned())));
+        assert_eq!(uid("{}"), Ok(None));
+        assert!(uid(r#"{"spec":{"nodeName":"other"}}"#).is_err());
+        assert!(uid(r#"{"metadata":{"labels":{"a":"b"}}}"#).is_err());
+        assert!(uid(r#"{"metadata":{"uid":"e2.u"}}"#).is_err());
+        assert!(uid(r#"{"metadata":{"uid":7}}"#).is_err());
+        assert!(uid("[]").is_err());
     }
 
     #[test]

@@ -279,6 +279,39 @@ fn an_answer_is_given_up_after_one_round_and_its_object_planned_anew() {
 }
 
 #[test]
+fn no_answer_is_lost_to_a_crowd() {
+    let mut bench = Bench::new();
+    let Payload::State { body: Body::Object(object), .. } = pod("web", "8", StateChange::Update).payload else {
+        panic!("a state")
+    };
+    let ask = |bench: &mut Bench, name: &str| {
+        let resource = format!("default/pod/{name}");
+        let request = Message::new("edged", "meta", Operation::Query, resource, Content::null(), 0);
+        let key = ObjectKey::namespaced(Kind::Pod, "default", name);
+        let delivery = Delivery::answer(key, &object, request.response(object.content(), 0), true);
+        bench.step(Event::Offer(Box::new(delivery)));
+        request.header.id
+    };
+    let asked: Vec<String> = (0..=PARCELS_PER_KEY).map(|_| ask(&mut bench, "web")).collect();
+    let mut answered = Vec::new();
+    for _ in 0..=PARCELS_PER_KEY {
+        let answer = bench.write();
+        bench.ack(&answer);
+        answered.extend(answer.header.parent_id);
+    }
+    answered.rotate_left(1);
+    assert_eq!(answered, asked, "the last one is sent once, before the others");
+
+    for n in 0..ACK_CAPACITY {
+        bench.offer(&format!("p{n}"), "1", StateChange::Insert);
+    }
+    let late = ask(&mut bench, "late");
+    let answer = bench.write();
+    assert_eq!(answer.header.parent_id, Some(late));
+    assert_eq!(answer.route.operation, Operation::Error);
+}
+
+#[test]
 fn something_new_wakes_a_resting_object() {
     let mut bench = Bench::new();
     bench.offer("web", "7", StateChange::Insert);
