@@ -26,6 +26,7 @@ check: ## format, lints, completions
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 unit: ## tests that need neither root nor a runtime
+	tests/setup/packages.sh test
 	$(CARGO) test --locked --workspace
 
 scenarios: build ## root: the real binary on real hosts with real containerd

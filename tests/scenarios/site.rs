@@ -147,6 +147,14 @@ impl Site {
     }
 }
 
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Hosts first: their containers still use the folders below.
+        self.hosts.clear();
+        let _ = std::fs::remove_dir_all(&self.scratch);
+    }
+}
+
 /// A pod of one busybox container bound to no node by name, with a node selector when `node` is given.
 ///
 /// It mounts ConfigMap `<name>-config` at /config when `config` is set, prints its greeting and sleeps.
