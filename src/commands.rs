@@ -11,6 +11,7 @@ pub mod init;
 pub mod install;
 pub mod join;
 pub mod kubeconfig;
+pub mod neighbours;
 pub mod reset;
 pub mod runtime;
 pub mod script;

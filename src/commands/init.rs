@@ -127,9 +127,13 @@ pub async fn init(args: &InitArgs, with: &Surroundings<'_>) -> Result<Initialize
     }
 
     // Whoever presses Ctrl-C after this point gets a clean host back.
-    let changed = !(unchanged && running.is_some());
+    let work = match (unchanged, running.is_some()) {
+        (true, true) => Work::None,
+        (true, false) if with.host.kind(&CLOUDCORE.program()).is_some() => Work::Start,
+        (_, running) => Work::Install { running },
+    };
     let outcome = tokio::select! {
-        outcome = install(args, &choice, &wanted, changed, running.is_some(), with) => outcome,
+        outcome = install(args, &choice, &wanted, work, with) => outcome,
         () = super::interrupted() => Err(InitError::Interrupted),
     };
     match outcome {
@@ -139,6 +143,20 @@ pub async fn init(args: &InitArgs, with: &Surroundings<'_>) -> Result<Initialize
         }
         Err(error) => Err(undo(&error, with)),
     }
+}
+
+/// What there is to do before cloudcore runs as wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// It does.
+    None,
+    /// It only stopped: after a boot without a service manager, say.
+    Start,
+    /// Files first.
+    Install {
+        /// It runs with other settings.
+        running: bool,
+    },
 }
 
 /// The configuration that is there.
@@ -167,18 +185,20 @@ async fn install(
     args: &InitArgs,
     choice: &Choice,
     wanted: &CloudCoreConfig,
-    changed: bool,
-    running: bool,
+    work: Work,
     with: &Surroundings<'_>,
 ) -> Result<Initialized, InitError> {
     let host = with.host;
+    let changed = work != Work::None;
     if changed {
-        with.steps.begin("Install cloudcore");
-        for action in plan::files(wanted, host)? {
-            host.act(action)?;
+        if work != Work::Start {
+            with.steps.begin("Install cloudcore");
+            for action in plan::files(wanted, host)? {
+                host.act(action)?;
+            }
         }
         with.steps.begin("Start cloudcore");
-        if running {
+        if work == (Work::Install { running: true }) {
             host.act(Action::Stop { service: CLOUDCORE })?;
         }
         for action in super::install::start(CLOUDCORE, host) {

@@ -15,9 +15,11 @@ use cloud::{Cloud, HttpsCloud};
 use error::JoinError;
 use preflight::{Checked, Finding};
 use settings::JoinSettings;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     ignored::Ignored,
+    install, neighbours,
     runtime::{CriRuntimes, Runtimes},
     script,
 };
@@ -123,6 +125,7 @@ pub async fn join(settings: &JoinSettings, ignored: &Ignored, with: &Surrounding
             with.steps.done();
             return Ok(Joined::Already);
         }
+        Ok(Finding::Stopped) => return start_again(settings, &headline, with),
         Ok(Finding::Ready(checked)) => checked,
         Err(errors) => {
             with.steps.failed();
@@ -132,9 +135,11 @@ pub async fn join(settings: &JoinSettings, ignored: &Ignored, with: &Surrounding
         }
     };
 
+    let endpoint = &checked.config.modules.edged.tailored_kubelet_config.container_runtime_endpoint;
+    let before = if settings.dry_run { None } else { with.runtimes.pods(endpoint).await.ok() };
     // Whoever presses Ctrl-C after this point gets a clean host back.
     let outcome = tokio::select! {
-        outcome = install(settings, &checked, with) => outcome,
+        outcome = set_up(settings, &checked, with) => outcome,
         () = super::interrupted() => Err(JoinError::Interrupted),
     };
     match outcome {
@@ -142,7 +147,35 @@ pub async fn join(settings: &JoinSettings, ignored: &Ignored, with: &Surrounding
             with.steps.done();
             Ok(joined)
         }
-        Err(error) => Err(undo(&headline, &error, with)),
+        Err(error) => {
+            if !settings.dry_run {
+                end_pods(endpoint, before.as_deref(), with).await;
+            }
+            Err(undo(&headline, &error, with))
+        }
+    }
+}
+
+/// Has an edgecore run again that was set up before: after a boot without a service manager, or when it was stopped.
+fn start_again(settings: &JoinSettings, headline: &str, with: &Surroundings<'_>) -> Result<Joined, Failure> {
+    with.steps.begin("Run EdgeCore daemon");
+    for action in install::start(EDGECORE, with.host) {
+        with.host.act(action).map_err(|error| undo(headline, &error.into(), with))?;
+    }
+    with.steps.done();
+    Ok(if settings.dry_run { Joined::DryRun } else { Joined::Started })
+}
+
+/// Stops edgecore and removes the pods that it has started: those that were not there `before`.
+async fn end_pods(endpoint: &str, before: Option<&[String]>, with: &Surroundings<'_>) {
+    let warn = |error: &dyn std::error::Error| with.steps.warn(&crate::term::report::chain(error));
+    if let Err(error) = with.host.act(Action::Stop { service: EDGECORE }) {
+        warn(&error);
+    }
+    // Beside another node agent nobody knows whose the new ones are.
+    let Some(before) = before.filter(|_| neighbours::running(with.host).is_none()) else { return };
+    if let Err(error) = with.runtimes.remove_pods(endpoint, before).await {
+        warn(&error);
     }
 }
 
@@ -160,7 +193,7 @@ fn undo(headline: &str, error: &JoinError, with: &Surroundings<'_>) -> Failure {
     failure
 }
 
-async fn install(settings: &JoinSettings, checked: &Checked, with: &Surroundings<'_>) -> Result<Joined, JoinError> {
+async fn set_up(settings: &JoinSettings, checked: &Checked, with: &Surroundings<'_>) -> Result<Joined, JoinError> {
     let host = with.host;
     with.steps.begin("Generate EdgeCore configuration");
     for action in plan::files(settings, checked, host)? {
@@ -177,20 +210,32 @@ async fn install(settings: &JoinSettings, checked: &Checked, with: &Surroundings
         return Ok(Joined::Started);
     }
     with.steps.begin(&format!("Wait until node {} is registered", settings.node));
-    if tokio::time::timeout(settings.wait, registered(settings, &checked.ca_der, with.cloud)).await.is_err() {
+    let deadline = Instant::now() + settings.wait;
+    if timeout_at(deadline, registered(settings, &checked.ca_der, with.cloud)).await.is_err() {
         let log = host.log_tail(&EDGECORE, EVIDENCE_LINES);
         return Err(JoinError::NotRegistered { node: settings.node.clone(), after: settings.wait, log });
     }
-    // edgecore has its certificate: the token is of no more use.
-    host.act(Action::RemoveFile { path: BOOTSTRAP_FILE.into() })?;
+    // With its certificate on the disk edgecore needs the token no more; without it, after every restart.
+    let certificate = Path::new(&checked.config.modules.edge_hub.tls_cert_file);
+    if timeout_at(deadline, exists(certificate, host)).await.is_ok() {
+        host.act(Action::RemoveFile { path: BOOTSTRAP_FILE.into() })?;
+    } else {
+        with.steps.warn(&format!("{} does not exist yet: {BOOTSTRAP_FILE} is kept", certificate.display()));
+    }
     Ok(Joined::Registered)
+}
+
+async fn exists(path: &Path, host: &dyn Host) {
+    while host.kind(path).is_none() {
+        sleep(POLL).await;
+    }
 }
 
 /// Ends when the cloud knows the node. The check before joining saw that it did not.
 async fn registered(settings: &JoinSettings, ca_der: &[u8], cloud: &dyn Cloud) {
     // An error now and then is no reason to give up: the deadline is.
     while !matches!(cloud.knows_node(ca_der, &settings.node).await, Ok(true)) {
-        tokio::time::sleep(POLL).await;
+        sleep(POLL).await;
     }
 }
 

@@ -51,6 +51,12 @@ pub enum ResetError {
     /// The pods could not be removed.
     #[error("pods were not removed")]
     Pods(#[source] RuntimeError),
+    /// Pods have left something, and there is no runtime to ask for them.
+    #[error("{} holds pods, but no container runtime was found", dir.display())]
+    NoRuntime {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The namespace could not be removed.
     #[error("the namespace kubeedge was not removed")]
     Namespace(#[source] ClusterError),
@@ -66,9 +72,21 @@ impl Advise for ResetError {
             Self::Aborted => Advice::new("Aborted", "nothing was changed"),
             Self::NoTerminal => Advice::new("NoTerminal", "pass --force to go on without a question"),
             Self::Script { .. } => Advice::new("Script", "the output of the script is above; nothing was changed"),
+            Self::Pods(RuntimeError::Stubborn { .. }) => {
+                Advice::new("PodsLeft", "configuration, database and programs are kept: run reset again")
+            }
             Self::Pods(_) => Advice::new(
                 "RuntimeEndpoint",
-                "start the container runtime and run reset again, or name its socket with --remote-runtime-endpoint",
+                "configuration, database and programs are kept: start the container runtime and run reset again, or \
+                 name its socket with --remote-runtime-endpoint",
+            ),
+            Self::NoRuntime { dir } => Advice::new(
+                "RuntimeEndpoint",
+                format!(
+                    "configuration, database and programs are kept: start the container runtime and run reset again, \
+                     or name its socket with --remote-runtime-endpoint; if it is gone for good, remove {} first",
+                    dir.display()
+                ),
             ),
             Self::Namespace(_) => {
                 Advice::new("Namespace", "run `kubectl delete namespace kubeedge` against that cluster")
@@ -132,7 +150,11 @@ pub async fn reset(
         steps.begin("Stop edgecore");
         act(plan::stop_edge(&found, host), host, &mut left);
         steps.begin("Clean up containers managed by KubeEdge");
-        remove_pods(args, &found, runtimes, steps, &mut left).await;
+        if let Err(error) = remove_pods(args, &found, runtimes, steps).await {
+            // Whoever runs reset again needs what says where the pods are.
+            left.push(error);
+            return Err(incomplete(&left, steps));
+        }
         steps.begin("Clean up what edgecore left");
         act(plan::remove_edge(&found, host), host, &mut left);
     }
@@ -149,10 +171,7 @@ pub async fn reset(
     act(plan::remove_shared(&found, host), host, &mut left);
 
     if !left.is_empty() {
-        steps.failed();
-        let causes = left.iter().map(Cause::from).collect();
-        let headline = "some things could not be removed".to_owned();
-        return Err(Failure { headline, causes, evidence: Vec::new(), exit: Exit::Failed });
+        return Err(incomplete(&left, steps));
     }
     steps.done();
     if let Some(program) = args.post_run.as_ref().filter(|_| !args.dry_run)
@@ -162,6 +181,13 @@ pub async fn reset(
     }
     note(if args.dry_run { "Nothing was changed." } else { "reset node successfully!" });
     Ok(())
+}
+
+fn incomplete(left: &[ResetError], steps: &Steps) -> Failure {
+    steps.failed();
+    let causes = left.iter().map(Cause::from).collect();
+    let headline = "some things could not be removed".to_owned();
+    Failure { headline, causes, evidence: Vec::new(), exit: Exit::Failed }
 }
 
 /// Does all it can; what fails stays behind and is told.
@@ -176,25 +202,25 @@ async fn remove_pods(
     found: &Inventory,
     runtimes: &dyn Runtimes,
     steps: &Steps,
-    left: &mut Vec<ResetError>,
-) {
+) -> Result<(), ResetError> {
     if let Some(reason) = &found.other_agent {
         steps.warn(&format!("pods, their directories and cgroups stay: {reason}"));
-        return;
+        return Ok(());
     }
     let Some(endpoint) = &found.runtime_endpoint else {
         steps.detail("no container runtime was found");
-        return;
+        return match &found.pods_on_disk {
+            Some(dir) if !args.dry_run => Err(ResetError::NoRuntime { dir: dir.clone() }),
+            _ => Ok(()),
+        };
     };
     if args.dry_run {
         term::data(&format!("would remove every pod from {endpoint}"));
-        return;
+        return Ok(());
     }
-    match runtimes.remove_pods(endpoint).await {
-        Ok(removed) if removed.is_empty() => steps.detail("no pods"),
-        Ok(removed) => steps.detail(&format!("removed {}", removed.join(", "))),
-        Err(error) => left.push(ResetError::Pods(error)),
-    }
+    let removed = runtimes.remove_pods(endpoint, &[]).await.map_err(ResetError::Pods)?;
+    steps.detail(&if removed.is_empty() { "no pods".to_owned() } else { format!("removed {}", removed.join(", ")) });
+    Ok(())
 }
 
 async fn remove_namespace(

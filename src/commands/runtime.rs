@@ -8,12 +8,12 @@ pub use edged::installer::{InstallerError as RuntimeError, RuntimeFacts};
 
 use crate::host::Host;
 
-/// Sockets of the known runtimes. Source: spec 05 §18.
-const WELL_KNOWN: [&str; 6] = [
+/// Sockets of the known runtimes. Source: spec 05 §18. Without those that belong to another node agent, such as the
+/// containerd inside k3s: whoever means one names it.
+const WELL_KNOWN: [&str; 5] = [
     "unix:///run/containerd/containerd.sock",
     "unix:///run/crio/crio.sock",
     "unix:///run/cri-dockerd.sock",
-    "unix:///run/k3s/containerd/containerd.sock",
     "unix:///run/isulad.sock",
     "unix:///var/run/cri-dockerd.sock",
 ];
@@ -23,8 +23,11 @@ const WELL_KNOWN: [&str; 6] = [
 pub trait Runtimes: Send + Sync {
     /// Asks a runtime about itself.
     async fn inspect(&self, endpoint: &str) -> Result<RuntimeFacts, RuntimeError>;
-    /// Stops and removes every pod sandbox of a node agent; returns `namespace/name` of each. Others stay.
-    async fn remove_pods(&self, endpoint: &str) -> Result<Vec<String>, RuntimeError>;
+    /// The ids of all pod sandboxes.
+    async fn pods(&self, endpoint: &str) -> Result<Vec<String>, RuntimeError>;
+    /// Stops and removes every pod sandbox of a node agent, but those with an id in `keep`; returns `namespace/name` of
+    /// each. Others stay.
+    async fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Vec<String>, RuntimeError>;
 }
 
 /// Runtimes behind real sockets.
@@ -37,8 +40,12 @@ impl Runtimes for CriRuntimes {
         installer::inspect(endpoint).await
     }
 
-    async fn remove_pods(&self, endpoint: &str) -> Result<Vec<String>, RuntimeError> {
-        installer::remove_pods(endpoint).await
+    async fn pods(&self, endpoint: &str) -> Result<Vec<String>, RuntimeError> {
+        installer::pods(endpoint).await
+    }
+
+    async fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Vec<String>, RuntimeError> {
+        installer::remove_pods(endpoint, keep).await
     }
 }
 
@@ -67,6 +74,6 @@ mod tests {
             .with_file("/run/cri-dockerd.sock", "")
             .with_file("/var/run/cri-dockerd.sock", "")
             .with_file("/run/k3s/containerd/containerd.sock", "");
-        assert_eq!(candidates(&host), ["unix:///run/cri-dockerd.sock", "unix:///run/k3s/containerd/containerd.sock"]);
+        assert_eq!(candidates(&host), ["unix:///run/cri-dockerd.sock"], "and that of another node agent does not");
     }
 }

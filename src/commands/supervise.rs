@@ -67,6 +67,7 @@ fn supervise(service: &Service) -> std::io::Result<()> {
     let mut pause = FIRST_PAUSE;
     loop {
         let started = Instant::now();
+        keep_small(&service.log_file()); // a child that ends at once never gets to the look in between
         let stopped = match spawn(service) {
             Ok(mut child) => watch(&mut child, &signals, service)?,
             Err(error) => {

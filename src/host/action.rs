@@ -75,7 +75,7 @@ pub enum Action {
         /// The service.
         service: Service,
     },
-    /// Stops a service and keeps it from starting at boot. Not undone.
+    /// Stops a service and keeps it from starting at boot. Undone by starting it, if it ran before we came.
     Stop {
         /// The service.
         service: Service,

@@ -34,6 +34,10 @@ pub enum Undo {
     },
     /// Stop a service that did not run before.
     Stop(Service),
+    /// Start a service that ran before.
+    Start(Service),
+    /// Have systemd start a service at boot, as it did before.
+    Enable(Service),
     /// Have systemd read its units again.
     ReloadUnits,
 }

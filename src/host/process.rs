@@ -15,7 +15,7 @@ use nix::{
 use super::HostError;
 
 /// One process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
     /// Its id.
     pub pid: i32,
@@ -25,6 +25,21 @@ pub struct Process {
     pub executable: Option<PathBuf>,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// It lives among other files than we: in a container, say.
+    pub foreign: bool,
+}
+
+impl Process {
+    /// Whether this is a process of that name on this host itself.
+    pub fn is(&self, name: &str) -> bool {
+        !self.foreign && self.name == name
+    }
+
+    /// Whether it is `keadm supervise <name>` on this host itself.
+    pub fn supervises(&self, name: &str) -> bool {
+        let asked_to = self.arguments.get(1..3).is_some_and(|given| given == ["supervise", name]);
+        !self.foreign && asked_to && self.name == "keadm"
+    }
 }
 
 /// All processes but kernel threads.
@@ -47,7 +62,10 @@ pub fn read(pid: i32) -> Option<Process> {
         return None; // kernel thread or zombie
     }
     let executable = fs::read_link(dir.join("exe")).ok().map(|path| undeleted(&path));
-    Some(Process { pid, name, executable, arguments })
+    // What we may not look at is taken for ours.
+    let mounts = |of: &str| fs::read_link(format!("/proc/{of}/ns/mnt")).ok();
+    let foreign = mounts(&pid.to_string()).is_some_and(|theirs| mounts("self").is_some_and(|ours| ours != theirs));
+    Some(Process { pid, name, executable, arguments, foreign })
 }
 
 /// The kernel marks a replaced executable.
@@ -79,4 +97,30 @@ pub fn end(pid: i32, grace: Duration) -> Result<(), HostError> {
         }
     }
     if is_alive(pid) { Err(HostError::Stubborn { pid }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_are_no_foreigner_and_a_container_is_one() {
+        let own = read(i32::try_from(std::process::id()).expect("fits")).expect("lives");
+        assert!(!own.foreign);
+        let edgecore = Process { name: "edgecore".into(), ..Process::default() };
+        assert!(edgecore.is("edgecore"));
+        assert!(!Process { foreign: true, ..edgecore }.is("edgecore"));
+    }
+
+    #[test]
+    fn a_supervisor_is_known_by_its_command_line() {
+        let of = |line: &str| Process {
+            name: "keadm".into(),
+            arguments: line.split(' ').map(str::to_owned).collect(),
+            ..Process::default()
+        };
+        assert!(of("/usr/local/bin/keadm supervise edgecore").supervises("edgecore"));
+        assert!(!of("/usr/local/bin/keadm supervise edgecore").supervises("cloudcore"));
+        assert!(!of("/usr/local/bin/keadm reset edge").supervises("edgecore"));
+    }
 }

@@ -38,20 +38,50 @@ impl RealHost {
         Ok(())
     }
 
-    fn start(&self, service: Service) -> Result<(), HostError> {
-        match self.init_system() {
-            InitSystem::Systemd => {
-                systemd::systemctl(&["enable", &service.unit()])?;
-                self.journal().push(Undo::Stop(service.clone()));
-                systemd::systemctl(&["restart", &service.unit()])
+    fn start(&self, service: &Service) -> Result<(), HostError> {
+        if systemd::is_running() {
+            if systemd::systemctl(&["is-enabled", "--quiet", &service.unit()]).is_ok() {
+                self.journal().push(Undo::Enable(service.clone())); // undoing the start disables it
             }
-            InitSystem::None => {
-                supervise(&service)?;
-                self.journal().push(Undo::Stop(service));
-                Ok(())
-            }
+            systemd::systemctl(&["enable", &service.unit()])?;
+            self.journal().push(Undo::Stop(service.clone()));
+            systemd::systemctl(&["restart", &service.unit()])
+        } else {
+            self.journaled(Undo::Stop(service.clone()), || supervise(service))
         }
     }
+
+    fn stop(&self, service: &Service) -> Result<(), HostError> {
+        let ran_before = is_active(service) && !self.started(service);
+        let outcome = stop(service);
+        if ran_before {
+            // Also after a stop that failed half-way.
+            self.journal().push(Undo::Start(service.clone()));
+        }
+        outcome
+    }
+
+    /// Whether it is we who started this service.
+    fn started(&self, service: &Service) -> bool {
+        self.journal().iter().any(|step| matches!(step, Undo::Stop(ours) if ours == service))
+    }
+}
+
+/// Starts a service that was set up before.
+fn start_again(service: &Service) -> Result<(), HostError> {
+    if systemd::is_running() { systemd::systemctl(&["enable", "--now", &service.unit()]) } else { supervise(service) }
+}
+
+fn is_active(service: &Service) -> bool {
+    let unit = service.unit();
+    let by_systemd = systemd::is_running() && systemd::systemctl(&["is-active", "--quiet", &unit]).is_ok();
+    by_systemd || !supervisors(service).is_empty()
+}
+
+/// The processes that keep a service running without systemd; found without the pid file, which may be lost.
+fn supervisors(service: &Service) -> Vec<i32> {
+    let all = process::all().into_iter();
+    all.filter(|process| process.supervises(service.name)).map(|process| process.pid).collect()
 }
 
 /// Starts `keadm supervise <name>` in the background; it makes itself a session leader.
@@ -84,12 +114,8 @@ fn stop(service: &Service) -> Result<(), HostError> {
         drop(systemd::systemctl(&["reset-failed", &service.unit()]));
     }
     let pid_file = service.pid_file();
-    let supervisor = files::read(&pid_file)?
-        .and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok())
-        .and_then(process::read)
-        .filter(|found| found.arguments.iter().any(|argument| argument == "supervise"));
-    if let Some(supervisor) = supervisor {
-        process::end(supervisor.pid, STOP_GRACE)?;
+    for supervisor in supervisors(service) {
+        process::end(supervisor, STOP_GRACE)?;
     }
     files::remove_file(&pid_file)
 }
@@ -122,6 +148,8 @@ fn undo(step: Undo) -> Result<(), HostError> {
         Undo::Restore { path, mode, content } => files::write(&path, mode, &content),
         Undo::Relink { link, target } => files::link(&target, &link),
         Undo::Stop(service) => stop(&service),
+        Undo::Enable(service) => systemd::systemctl(&["enable", &service.unit()]),
+        Undo::Start(service) => start_again(&service),
         Undo::ReloadUnits => systemd::systemctl(&["daemon-reload"]),
     }
 }
@@ -219,8 +247,8 @@ impl Host for RealHost {
             }
             Action::RemoveCgroup { path } => files::remove_cgroup(&path),
             Action::Unmount { path } => unmount(&path),
-            Action::Start { service } => self.start(service),
-            Action::Stop { service } => stop(&service),
+            Action::Start { service } => self.start(&service),
+            Action::Stop { service } => self.stop(&service),
             Action::ReloadUnits => {
                 self.journal().push(Undo::ReloadUnits);
                 systemd::systemctl(&["daemon-reload"])
@@ -236,8 +264,9 @@ impl Host for RealHost {
         let mut failures = Vec::new();
         let steps: Vec<_> = self.journal().drain(..).rev().collect();
         let (reloads, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| matches!(step, Undo::ReloadUnits));
-        // Units are read again once, when their files are as they were.
-        for step in steps.into_iter().chain(reloads.into_iter().take(1)) {
+        let (starts, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| matches!(step, Undo::Start(_)));
+        // Units are read again once, when their files are as they were, and what ran before runs again after that.
+        for step in steps.into_iter().chain(reloads.into_iter().take(1)).chain(starts) {
             failures.extend(undo(step).err());
         }
         failures

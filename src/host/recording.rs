@@ -146,6 +146,7 @@ impl Host for RecordingHost {
             Action::RemoveFile { path } => drop(files.remove(&path)),
             Action::RemoveTree { path } => files.retain(|file, _| !file.starts_with(&path)),
             Action::CopyFile { to, .. } => drop(files.insert(to, Some(Vec::new()))),
+            Action::Symlink { link, .. } => drop(files.insert(link, Some(Vec::new()))),
             Action::MakeDir { path, .. } => drop(files.entry(path).or_insert(None)),
             _ => {}
         }

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod edgehub;
 mod errors;
 pub mod metamanager;
+pub mod neighbours;
 mod run;
 pub mod settings;
 

@@ -18,7 +18,7 @@ pub mod tokens;
 use std::time::Duration;
 
 use edged::doors::{OBJECT_CHANGES_CAPACITY, ObjectChange};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use wire::resource::{ResourceKind, ResourceRef};
@@ -79,6 +79,11 @@ impl MetaManager {
         &self.pods
     }
 
+    /// Whether a link to the cloud stands.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.uplink.connected()
+    }
+
     /// The database.
     pub fn store(&self) -> &Store {
         &self.store
@@ -107,6 +112,7 @@ impl MetaManager {
 
     /// Commits a batch, then acts on it; when the commit fails each message stands alone.
     async fn take(&self, batch: Vec<Delivery>) {
+        self.pods.heard();
         let planned: Vec<_> = batch.into_iter().map(|delivery| (self.plan(&delivery), delivery)).collect();
         match self.commit(&planned).await {
             Ok(outcomes) => {

@@ -1,6 +1,5 @@
 //! The composition root: reading it shows the whole edge.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::edgehub::EdgeHub;
 use crate::edgehub::uplink::Uplink;
 use crate::metamanager::store::{Store, StoreError};
 use crate::metamanager::{INBOX, MetaManager, MetaManagerSettings};
+use crate::neighbours;
 use crate::settings::EdgeCoreSettings;
 
 /// Waits between the lives of a module that fails.
@@ -31,11 +31,11 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// Why edgecore cannot run, or did not end in good order.
 #[derive(Debug, Error)]
 pub enum EdgeCoreError {
-    /// A kubelet runs on this host; both would manage the same containers.
-    #[error("a kubelet is running on this host (process {pid})")]
-    KubeletRunning {
-        /// Its process id.
-        pid: u32,
+    /// Another node agent runs on this host; both would manage the same containers.
+    #[error("another node agent is running on this host: {agent}")]
+    OtherAgent {
+        /// What it is, in words.
+        agent: String,
     },
     /// No database.
     #[error("cannot open the edge database")]
@@ -90,9 +90,9 @@ where
     Life: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
     if settings.check_environment
-        && let Some(pid) = process_named("kubelet")
+        && let Some(agent) = neighbours::find()
     {
-        return Err(EdgeCoreError::KubeletRunning { pid });
+        return Err(EdgeCoreError::OtherAgent { agent });
     }
     let clock = WallClock::system();
     let EdgeCoreSettings { node_name, database, remote_query_timeout, edge_hub, edged, .. } = settings;
@@ -127,7 +127,10 @@ where
                 let (updates, pods) = mpsc::channel(POD_UPDATES_CAPACITY);
                 let changes = meta.changes();
                 let api: Arc<dyn KubeApi> = Arc::clone(&meta) as Arc<dyn KubeApi>;
-                let feed = async { meta.pods().run(meta.store(), updates, stop.clone()).await.map_err(BoxError::from) };
+                let feed = async {
+                    let life = meta.pods().run(meta.store(), meta.connected(), updates, stop.clone());
+                    life.await.map_err(BoxError::from)
+                };
                 let life = agent(AgentDoors { settings, api, pods, changes }, stop.clone());
                 tokio::try_join!(feed, life).map(|_| ())
             }
@@ -153,15 +156,6 @@ where
         warn!("edge database did not close in time");
     }
     Ok(ended?)
-}
-
-/// The id of a process with this name, if there is one. What cannot be looked at is no reason not to start.
-fn process_named(name: &str) -> Option<u32> {
-    fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
-        (comm.trim_end() == name).then_some(pid)
-    })
 }
 
 #[cfg(test)]

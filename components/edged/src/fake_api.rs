@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<String>,
     pub(crate) forgotten: Vec<String>,
     pub(crate) patches: Vec<Value>,
+    /// Drops `runtimeHandlers` from nodes, as servers before 1.30 do.
+    pub(crate) is_old: bool,
 }
 
 pub(crate) struct FakeApi {
@@ -150,7 +152,10 @@ impl KubeApi for FakeApi {
         let mut json = serde_json::to_value(&node).unwrap();
         merge(&mut json, &patch);
         state.patches.push(patch);
-        let patched: Node = serde_json::from_value(json).unwrap();
+        let mut patched: Node = serde_json::from_value(json).unwrap();
+        if state.is_old {
+            patched.status.as_mut().unwrap().runtime_handlers = None;
+        }
         state.node = Some(patched.clone());
         Ok(patched)
     }

@@ -83,6 +83,21 @@ pub struct LocalImage {
     pub username: String,
 }
 
+/// Longest look for a newer image when there is one at hand and the container ran here before: a registry that does not
+/// answer must not keep a whole node from coming back.
+const REFRESH_LIMIT: Duration = Duration::from_secs(5);
+
+/// How much a pull may cost when the image is present already and the policy is Always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// The node is cut off: what is here is used.
+    Never,
+    /// The container ran here before and comes back: no longer than [`REFRESH_LIMIT`].
+    Brief,
+    /// The first start of this pod here, perhaps a rollout: as long as it takes.
+    Full,
+}
+
 /// What the pod remembers about its images between passes.
 #[derive(Debug, Clone, Default)]
 pub struct ImageMemory {
@@ -179,6 +194,7 @@ impl Images {
         container: &Container,
         sandbox: &p::PodSandboxConfig,
         credentials: &[Credential],
+        refresh: Refresh,
         memory: &mut ImageMemory,
     ) -> Result<LocalImage, ImageError> {
         let written = container.image.clone().unwrap_or_default();
@@ -187,6 +203,7 @@ impl Images {
         let policy = pull_policy(container, &image);
         match (policy, present.as_ref()) {
             (Policy::Never | Policy::IfNotPresent, Some(image)) => return Ok(local(image)),
+            (Policy::Always, Some(image)) if refresh == Refresh::Never => return Ok(local(image)),
             (Policy::Never, None) => return Err(ImageError::NeverPull { image: written }),
             (Policy::Always, _) | (Policy::IfNotPresent, None) => {}
         }
@@ -197,7 +214,8 @@ impl Images {
             let cause = memory.last_cause.clone();
             return Err(ImageError::BackOff { image: written, cause, until });
         }
-        match self.pull(pod, &image, sandbox, credentials).await {
+        let limit = (refresh == Refresh::Brief && present.is_some()).then_some(REFRESH_LIMIT);
+        match within(limit, self.pull(pod, &image, sandbox, credentials)).await {
             Ok(reference) => {
                 memory.backoff.reset(&image);
                 let pulled = self.runtime.image_status(&reference).await.map_err(ImageError::Inspect)?;
@@ -250,6 +268,12 @@ impl Images {
             many => format!("[{}]", many.join(", ")),
         })
     }
+}
+
+/// A pull that takes longer than `limit` counts as one whose registry did not answer.
+async fn within(limit: Option<Duration>, pull: impl Future<Output = Result<String, String>>) -> Result<String, String> {
+    let Some(limit) = limit else { return pull.await };
+    tokio::time::timeout(limit, pull).await.unwrap_or_else(|_| Err(format!("pull not done in {limit:?}: i/o timeout")))
 }
 
 fn local(image: &p::Image) -> LocalImage {

@@ -48,6 +48,14 @@ pub enum InstallerError {
         /// Its words.
         reason: String,
     },
+    /// It answers, but keeps some pods.
+    #[error("container runtime at {endpoint} does not remove {}", failed.join("; "))]
+    Stubborn {
+        /// Its socket.
+        endpoint: String,
+        /// `namespace/name: reason` of each pod that is still there.
+        failed: Vec<String>,
+    },
 }
 
 impl From<EndpointError> for InstallerError {
@@ -90,23 +98,46 @@ pub async fn inspect(endpoint: &str) -> Result<RuntimeFacts, InstallerError> {
     })
 }
 
-/// Stops and removes every pod sandbox that a node agent made, ours or an earlier one's; returns `namespace/name` of
-/// each. Sandboxes without a pod's labels stay. Not cancel-safe: pods removed so far are gone.
+/// The ids of all pod sandboxes that a runtime has.
 ///
 /// # Errors
-/// [`InstallerError`] of the first pod that cannot be removed.
-pub async fn remove_pods(endpoint: &str) -> Result<Vec<String>, InstallerError> {
+/// [`InstallerError`].
+pub async fn pods(endpoint: &str) -> Result<Vec<String>, InstallerError> {
+    let runtime = Runtime::new(endpoint, endpoint, ASK_TIMEOUT)?;
+    let sandboxes = runtime.list_pod_sandboxes(None).await.map_err(InstallerError::call(endpoint))?;
+    Ok(sandboxes.into_iter().map(|sandbox| sandbox.id).collect())
+}
+
+/// Stops and removes every pod sandbox that a node agent made, ours or an earlier one's, but those whose id is in
+/// `keep`; returns `namespace/name` of each. Sandboxes without a pod's labels stay. Every pod is tried, whatever became
+/// of the others. Not cancel-safe: pods removed so far are gone.
+///
+/// # Errors
+/// [`InstallerError::Stubborn`] names the pods that are still there.
+pub async fn remove_pods(endpoint: &str, keep: &[String]) -> Result<Vec<String>, InstallerError> {
     let runtime = Runtime::new(endpoint, endpoint, STOP_TIMEOUT)?;
-    let failed = InstallerError::call(endpoint);
-    let mut removed = Vec::new();
-    for sandbox in runtime.list_pod_sandboxes(None).await.map_err(&failed)? {
+    let (mut removed, mut failed) = (Vec::new(), Vec::new());
+    for sandbox in runtime.list_pod_sandboxes(None).await.map_err(InstallerError::call(endpoint))? {
         let Some(namespace) = sandbox.labels.get(POD_NAMESPACE) else { continue };
-        runtime.stop_pod_sandbox(&sandbox.id).await.map_err(&failed)?;
-        runtime.remove_pod_sandbox(&sandbox.id).await.map_err(&failed)?;
+        if keep.contains(&sandbox.id) {
+            continue;
+        }
         let name = sandbox.metadata.as_ref().map_or("", |metadata| metadata.name.as_str());
-        removed.push(format!("{namespace}/{name}"));
+        let pod = format!("{namespace}/{name}");
+        let outcome = match runtime.stop_pod_sandbox(&sandbox.id).await {
+            Ok(()) => runtime.remove_pod_sandbox(&sandbox.id).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => removed.push(pod),
+            Err(error) => failed.push(format!("{pod}: {}", error.message)),
+        }
     }
-    Ok(removed)
+    if failed.is_empty() {
+        Ok(removed)
+    } else {
+        Err(InstallerError::Stubborn { endpoint: endpoint.to_owned(), failed })
+    }
 }
 
 /// containerd before 2.0 tells its cgroup driver only in its configuration: a switch per OCI runtime.

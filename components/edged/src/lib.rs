@@ -94,9 +94,6 @@ pub enum EdgedError {
         #[source]
         source: io::Error,
     },
-    /// The HTTP server failed.
-    #[error("http server failed")]
-    Server(#[from] server::ServerError),
     /// A part ended although nobody asked for it.
     #[error("{part} ended unexpectedly")]
     Ended {
@@ -201,8 +198,7 @@ impl Edged {
         let http_addr = settings.http_addr;
         parts.spawn(part("node status", node::run(settings.clone(), api, runtime_info, node_sender, token.clone())));
         if let Some(addr) = http_addr {
-            let server = server::run(addr, settings, backend, token);
-            parts.spawn(async move { ("http server", server.await.map_err(EdgedError::from)) });
+            parts.spawn(part("http server", server::run(addr, settings, backend, token)));
         }
 
         let mut outcome = Ok(());

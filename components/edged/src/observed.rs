@@ -3,6 +3,7 @@
 //! The runtime's labels are the only record of containers, so an observation is complete after any restart of
 //! the agent, and includes what another kubelet left. Source: spec 08 §5.1, §8.5.
 
+use std::cmp::Reverse;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -68,7 +69,7 @@ impl RuntimeContainer {
     }
 }
 
-/// All sandboxes and containers of one pod, newest first.
+/// All sandboxes and containers of one pod, newest first by their numbers; the clock may have gone back between two.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodRuntime {
     pub sandboxes: Vec<Sandbox>,
@@ -118,7 +119,7 @@ pub async fn observe(runtime: &Runtime, uid: &str) -> Result<PodRuntime, CriErro
     let (sandboxes, containers) =
         tokio::try_join!(runtime.list_pod_sandboxes(Some(uid)), runtime.list_containers(Some(uid)))?;
     let mut sandboxes: Vec<Sandbox> = sandboxes.into_iter().map(listed_sandbox).collect();
-    sandboxes.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.created_at));
+    sandboxes.sort_by_key(|sandbox| Reverse((sandbox.attempt, sandbox.created_at)));
     if let Some(newest) = sandboxes.first_mut() {
         match runtime.pod_sandbox_status(&newest.id).await {
             Ok(status) => detail_sandbox(newest, &status),
@@ -134,7 +135,7 @@ pub async fn observe(runtime: &Runtime, uid: &str) -> Result<PodRuntime, CriErro
             Err(err) => return Err(err),
         }
     }
-    observed.sort_by_key(|container| std::cmp::Reverse(container.created_at));
+    observed.sort_by_key(|container| Reverse((container.restart_count, container.created_at)));
     Ok(PodRuntime { sandboxes, containers: observed })
 }
 

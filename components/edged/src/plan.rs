@@ -312,7 +312,7 @@ fn plan_init(pod: &Pod, runtime: &PodRuntime, probes: &dyn ProbeFacts) -> InitPl
 fn exited_after_start(pod: &Pod, runtime: &PodRuntime) -> bool {
     let Some(sandbox) = runtime.sandboxes.first() else { return false };
     pod::containers(pod).iter().any(|container| {
-        runtime.newest(&container.name).is_some_and(|it| it.is_exited() && it.created_at > sandbox.created_at)
+        runtime.newest(&container.name).is_some_and(|it| it.is_exited() && it.sandbox_id == sandbox.id)
     })
 }
 

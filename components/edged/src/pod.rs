@@ -8,6 +8,8 @@ use crate::status::conditions;
 
 /// Default of `terminationGracePeriodSeconds`, in seconds.
 const DEFAULT_GRACE: i64 = 30;
+/// Ten years: as good as for ever, and no sum of times overflows.
+const MAX_GRACE: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// When the containers of a pod are started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,12 @@ pub fn grace_seconds(pod: &Pod) -> i64 {
 
 /// [`grace_seconds`] with the worker's floor of one second.
 pub fn grace(pod: &Pod) -> Duration {
-    Duration::from_secs(u64::try_from(grace_seconds(pod)).unwrap_or(0).max(1))
+    grace_of(grace_seconds(pod)).max(Duration::from_secs(1))
+}
+
+/// Seconds as the API writes them, within what clocks can add: negative is none, [`MAX_GRACE`] is the most.
+pub fn grace_of(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(MAX_GRACE)
 }
 
 pub fn phase(status: &PodStatus) -> &str {
@@ -141,5 +148,23 @@ pub fn ephemeral_as_container(container: &EphemeralContainer) -> Container {
         volume_mounts: container.volume_mounts.clone(),
         working_dir: container.working_dir.clone(),
         ..Container::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grace_is_bounded_on_both_sides() {
+        let pod = |seconds: i64| {
+            let pod = serde_json::json!({"metadata": {"uid": "u"},
+                "spec": {"containers": [], "terminationGracePeriodSeconds": seconds}});
+            serde_json::from_value::<Pod>(pod).unwrap()
+        };
+        assert_eq!(grace(&pod(-5)), Duration::from_secs(1));
+        assert_eq!(grace(&pod(45)), Duration::from_secs(45));
+        assert_eq!(grace(&pod(i64::MAX)), MAX_GRACE);
+        assert!(std::time::Instant::now().checked_add(grace(&pod(i64::MAX))).is_some());
     }
 }

@@ -9,7 +9,6 @@ mod stats;
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,11 +22,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
-use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::doors::Settings;
 
@@ -39,6 +37,8 @@ const MAX_CONNECTIONS: usize = 64;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Wait after a failed accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Wait before an address that is taken is tried again.
+const BIND_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the server asks the rest of the agent.
 #[async_trait]
@@ -55,34 +55,26 @@ pub trait Backend: Send + Sync + 'static {
     fn metrics(&self, text: &mut String);
 }
 
-/// Why the server does not run.
-#[derive(Debug, Error)]
-pub enum ServerError {
-    /// The address is taken or not ours.
-    #[error("cannot listen on {address}")]
-    Bind {
-        /// The configured address.
-        address: SocketAddr,
-        /// The kernel's answer.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Serves `address` until `stop`, then hangs up.
-///
-/// # Errors
-/// [`ServerError::Bind`] at once; later failures end single connections only.
-pub async fn run(
-    address: SocketAddr,
-    settings: Arc<Settings>,
-    backend: Arc<dyn Backend>,
-    stop: CancellationToken,
-) -> Result<(), ServerError> {
-    let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })?;
+/// Serves `address` until `stop`, then hangs up. An address that is taken is waited for: pods run without this server.
+pub async fn run(address: SocketAddr, settings: Arc<Settings>, backend: Arc<dyn Backend>, stop: CancellationToken) {
+    let Some(listener) = stop.run_until_cancelled(listen(address)).await else { return };
     info!(address = %address, "node server listens");
     serve(listener, settings, backend, stop).await;
-    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> TcpListener {
+    let mut warned = false;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if warned => debug!(address = %address, error = %error, "node server still cannot listen"),
+            Err(error) => {
+                warned = true;
+                warn!(address = %address, error = %error, retry_in = ?BIND_PAUSE, "node server cannot listen");
+            }
+        }
+        tokio::time::sleep(BIND_PAUSE).await;
+    }
 }
 
 async fn serve(listener: TcpListener, settings: Arc<Settings>, backend: Arc<dyn Backend>, stop: CancellationToken) {

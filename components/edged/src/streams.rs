@@ -116,7 +116,8 @@ impl Streams {
         let (pod, _) = self.pod(namespace, name)?;
         let sandboxes = self.runtime.list_pod_sandboxes(Some(pod::uid(&pod))).await?;
         let ready = sandboxes.into_iter().filter(|sandbox| sandbox.state() == p::SandboxState::Ready);
-        let newest = ready.max_by_key(|sandbox| sandbox.created_at).ok_or(StreamError::NoSandbox)?;
+        let order = |sandbox: &p::PodSandbox| (sandbox.metadata.as_ref().map(|it| it.attempt), sandbox.created_at);
+        let newest = ready.max_by_key(order).ok_or(StreamError::NoSandbox)?;
         let ports = ports.iter().map(|port| i32::from(*port)).collect();
         Ok(self.runtime.port_forward(&newest.id, ports).await?)
     }

@@ -34,7 +34,7 @@ use crate::probes::ProbeUpdate;
 use crate::status::reporter::Note;
 use crate::view::View;
 use crate::volumes;
-use crate::worker::{self, Agent, Goal, Memory, Outcome};
+use crate::worker::{self, Agent, Goal, Interrupt, Memory, Outcome};
 
 /// Grace of a pod nobody knows. Source: spec 08 §5.2.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ struct Slot {
     dirty: bool,
     /// The runtime changed during the pass, by the pass or by others.
     recheck: bool,
-    interrupt: CancellationToken,
+    interrupt: Interrupt,
     last_pass: Option<Instant>,
 }
 
@@ -99,7 +99,7 @@ impl Slot {
             due: Some(Instant::now()),
             dirty: false,
             recheck: false,
-            interrupt: CancellationToken::new(),
+            interrupt: Interrupt::default(),
             last_pass: None,
         }
     }
@@ -112,7 +112,7 @@ impl Slot {
 
     /// Like [`Slot::wake`], and the pass that runs must not wait for anything any more.
     fn interrupt(&mut self) {
-        self.interrupt.cancel();
+        self.interrupt.any.cancel();
         self.wake();
     }
 
@@ -124,6 +124,7 @@ impl Slot {
             Stage::Stopping { .. } | Stage::Finished | Stage::Cleaning => return,
         }
         self.stage = Stage::Stopping { grace };
+        self.interrupt.stop.cancel();
         self.interrupt();
     }
 
@@ -214,7 +215,7 @@ impl SyncLoop {
             let (Some(goal), Some(memory)) = (slot.goal(), slot.memory.take()) else { continue };
             slot.due = None;
             slot.dirty = false;
-            slot.interrupt = CancellationToken::new();
+            slot.interrupt = Interrupt::default();
             let (namespace, name) = (pod::namespace(&slot.pod), pod::name(&slot.pod));
             let span = info_span!("pod", namespace, name, pod.uid = uid);
             let pass = worker::pass(self.agent.clone(), slot.pod.clone(), memory, goal, slot.interrupt.clone());

@@ -94,6 +94,7 @@ pub struct Volumes {
     api: Arc<dyn KubeApi>,
     mounter: Arc<dyn Mounter>,
     tokens: Tokens,
+    host_paths: host_path::Checks,
 }
 
 impl Volumes {
@@ -104,7 +105,13 @@ impl Volumes {
 
     /// Like [`Volumes::new`] with another mount table.
     pub fn with_mounter(root_dir: impl Into<PathBuf>, api: Arc<dyn KubeApi>, mounter: Arc<dyn Mounter>) -> Self {
-        Self { root_dir: root_dir.into(), api, mounter, tokens: Tokens::default() }
+        Self {
+            root_dir: root_dir.into(),
+            api,
+            mounter,
+            tokens: Tokens::default(),
+            host_paths: host_path::Checks::default(),
+        }
     }
 
     /// Makes every volume that some container mounts, and brings their files up to date; idempotent.
@@ -213,7 +220,8 @@ impl Volumes {
     /// Sets up one volume; returns where it is and whether its files were rewritten.
     async fn set_up(&self, pod: &Pod, facts: &PodFacts, volume: &Volume) -> Result<(MountedVolume, bool), String> {
         if let Some(source) = &volume.host_path {
-            host_path::check(Path::new(&source.path), source.type_.as_deref().unwrap_or_default())?;
+            let kind = source.type_.as_deref().unwrap_or_default();
+            self.host_paths.check(Path::new(&source.path), kind).await?;
             return Ok((MountedVolume { host_path: PathBuf::from(&source.path), read_only: false }, false));
         }
         let Some(plugin) = plugin_of(volume) else {

@@ -103,6 +103,15 @@ pub struct Memory {
     pub fingerprint: u64,
 }
 
+/// Ends the waits of a pass early. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt {
+    /// The pod changed or must go: what is waited for may be out of date.
+    pub any: CancellationToken,
+    /// The pod must go; `any` is cancelled too then.
+    pub stop: CancellationToken,
+}
+
 /// Why a pass could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
@@ -146,14 +155,14 @@ pub async fn pass(
     pod: Arc<Pod>,
     mut memory: Memory,
     goal: Goal,
-    interrupt: CancellationToken,
+    interrupt: Interrupt,
 ) -> (Memory, Outcome) {
     memory.seen.get_or_insert_with(Timestamp::now);
     let result = match goal {
         Goal::Run => worker::run::run(&agent, &pod, &mut memory, &interrupt).await,
         Goal::Stop { grace, report } => {
             let stopped = worker::stop::stop(&agent, &pod, &mut memory, grace, report);
-            interrupt.run_until_cancelled(stopped).await.unwrap_or(Err(PassError::Interrupted))
+            interrupt.any.run_until_cancelled(stopped).await.unwrap_or(Err(PassError::Interrupted))
         }
         Goal::Clean => worker::clean::clean(&agent, &pod).await,
     };

@@ -244,13 +244,18 @@ async fn init_containers_run_in_order_before_the_others() {
 async fn orphans_are_stopped_and_everything_of_them_removed() {
     let mut site = Site::new();
     site.start();
-    site.cloud.put(pod("old", json!({"containers": [server("a")]})));
+    let mut burstable = server("a");
+    burstable["resources"] = json!({"requests": {"cpu": "10m"}});
+    site.cloud.put(pod("old", json!({"containers": [burstable]})));
     site.phase("old", "Running").await;
+    assert!(!site::cgroups_of("old").is_empty());
     site.kill().await;
     site.cloud.state().pods.clear();
     site.start();
     let left = || (site.containerd.ctr(&["containers", "ls", "-q"]).stdout.is_empty()).then_some(());
     site.until("nothing is left in the runtime", Duration::from_secs(10), left).await;
+    let no_cgroups = || site::cgroups_of("old").is_empty().then_some(());
+    site.until("no cgroup is left", Duration::from_secs(5), no_cgroups).await;
 }
 
 #[tokio::test]
@@ -414,6 +419,25 @@ async fn hooks_run_after_the_start_and_before_the_end() {
     let confirmed = || site.cloud.state().confirmed.contains(&"hooks".to_owned()).then_some(());
     site.until("deletion is confirmed", Duration::from_secs(8), confirmed).await;
     assert_eq!(std::fs::read_to_string(dir.join("hooks")).unwrap(), "start\nstop\n");
+}
+
+#[tokio::test]
+#[ignore = "needs: root, containerd"]
+async fn endless_post_start_hook_does_not_outlive_the_pods_deletion() {
+    let mut site = Site::new();
+    site.start();
+    let mut container = server("a");
+    container["lifecycle"] = json!({"postStart": {"exec": {"command": ["/bin/sh", "-c", "> /d/on; sleep 600"]}}});
+    container["volumeMounts"] = json!([{"name": "d", "mountPath": "/d"}]);
+    let dir = site.dir().join("shared");
+    std::fs::create_dir(&dir).unwrap();
+    let spec = json!({"volumes": [{"name": "d", "hostPath": {"path": dir}}], "containers": [container]});
+    site.cloud.put(pod("hooks", spec));
+    let hook_runs = || dir.join("on").exists().then_some(());
+    site.until("the hook runs", Duration::from_secs(8), hook_runs).await;
+    site.cloud.delete("hooks", 3);
+    let confirmed = || site.cloud.state().confirmed.contains(&"hooks".to_owned()).then_some(());
+    site.until("deletion is confirmed", Duration::from_secs(8), confirmed).await;
 }
 
 #[tokio::test]

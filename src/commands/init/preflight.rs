@@ -7,7 +7,7 @@ use crate::host::Host;
 
 /// The id of a cloudcore on this host.
 pub fn running(host: &dyn Host) -> Option<i32> {
-    host.processes().iter().find(|process| process.name == "cloudcore").map(|process| process.pid)
+    host.processes().iter().find(|process| process.is("cloudcore")).map(|process| process.pid)
 }
 
 /// All that stands in the way. `known` says that keadm has set this host up before; then a running cloudcore is ours

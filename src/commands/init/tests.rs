@@ -67,7 +67,7 @@ fn ready(changed: bool) -> Initialized {
 }
 
 fn cloudcore() -> Process {
-    Process { pid: 7, name: "cloudcore".into(), executable: None, arguments: Vec::new() }
+    Process { pid: 7, name: "cloudcore".into(), ..Process::default() }
 }
 
 #[tokio::test]
@@ -112,6 +112,13 @@ async fn the_same_init_again_changes_nothing_and_new_addresses_do() {
     assert_eq!(run(&host, &[OURS], true, &[]).await, Ok(ready(false)));
     assert_eq!(run(&host, &[OURS], true, &["--advertise-address=192.0.2.2"]).await, Ok(ready(false)));
     assert_eq!(host.done(), before);
+
+    host.processes.clear();
+    assert_eq!(run(&host, &[OURS], true, &[]).await, Ok(ready(true)));
+    let started =
+        ["write /etc/systemd/system/cloudcore.service (0644)", "reload systemd's units", "start service cloudcore"];
+    assert_eq!(host.done()[before.len()..], started, "one that stopped is only started");
+    host.processes.push(cloudcore());
 
     let changed = run(&host, &[OURS], true, &["--advertise-address=192.0.2.9,cloud.example"]).await.unwrap();
     let Initialized::Ready { join_command, changed: true } = changed else { panic!("{changed:?}") };

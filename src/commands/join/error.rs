@@ -145,11 +145,11 @@ pub enum JoinError {
         /// Its id.
         pid: i32,
     },
-    /// A kubelet.
-    #[error("kubelet is running on this host (pid {pid})")]
-    Kubelet {
-        /// Its id.
-        pid: i32,
+    /// A kubelet, or a program that holds one.
+    #[error("{agent}")]
+    OtherAgent {
+        /// What it is, in words.
+        agent: String,
     },
     /// A port is taken.
     #[error("port {port} is in use by {owner}")]
@@ -266,9 +266,9 @@ impl Advise for JoinError {
             ),
             Self::Occupied { .. } => Advice::new("AlreadyJoined", "run `keadm reset edge` first, then join again"),
             Self::Running { .. } => Advice::new("EdgeCoreRunning", "run `keadm reset edge` first, then join again"),
-            Self::Kubelet { .. } => Advice::new(
+            Self::OtherAgent { .. } => Advice::new(
                 "KubeletRunning",
-                "a host is either a Kubernetes node or an edge node: stop kubelet, or use another host",
+                "a host is either a Kubernetes node or an edge node: stop the other node agent, or use another host",
             ),
             Self::Port { port, .. } => {
                 Advice::new("Port", format!("stop the program that listens on port {port}, then join again"))

@@ -1,7 +1,7 @@
 //! Everything that can be known before the host is changed. All that is wrong is found in one go, as far as one
 //! finding does not make the next question pointless.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use api::{config::HostFacts, edgecore::EdgeCoreConfig, names::EDGECORE_CONFIG_FILE};
 use jiff::Timestamp;
@@ -11,9 +11,10 @@ use super::{Surroundings, cloud::Introduction, config, error::JoinError, has_con
 use crate::{
     commands::{
         ignored::Ignored,
+        neighbours,
         runtime::{self, RuntimeFacts},
     },
-    host::Host,
+    host::{Host, service::EDGECORE},
 };
 
 /// Clocks may differ by this many seconds.
@@ -24,6 +25,8 @@ const CLOCK_TOLERANCE: i64 = 60;
 pub enum Finding {
     /// The host has joined with these settings already.
     Joined,
+    /// It has, but edgecore does not run.
+    Stopped,
     /// It can join.
     Ready(Box<Checked>),
 }
@@ -56,8 +59,13 @@ pub async fn check(
         return Err(vec![JoinError::NotRoot]); // without root the other answers would be guesses
     }
     match former_join(settings, host) {
-        Former::Same if running_edgecore(host).is_some() => return Ok(Finding::Joined),
-        Former::Same | Former::None => {}
+        Former::Same { .. } if running_edgecore(host).is_some() => return Ok(Finding::Joined),
+        Former::Same { enrolled: true } => {
+            // Its certificate lets it in: no token, and the cloud need not even answer.
+            let errors: Vec<_> = local(host).into_iter().filter(|error| !ignored.covers(error)).collect();
+            return if errors.is_empty() { Ok(Finding::Stopped) } else { Err(errors) };
+        }
+        Former::Same { enrolled: false } | Former::None => {}
         Former::Other { server, node } => return Err(vec![JoinError::Occupied { server, node }]),
     }
 
@@ -82,8 +90,14 @@ pub async fn check(
 
 enum Former {
     None,
-    Same,
-    Other { server: String, node: String },
+    Same {
+        /// The node has its certificate, and the program is there.
+        enrolled: bool,
+    },
+    Other {
+        server: String,
+        node: String,
+    },
 }
 
 /// What an earlier join left.
@@ -95,17 +109,20 @@ fn former_join(settings: &JoinSettings, host: &dyn Host) -> Former {
     let Ok((config, _)) = EdgeCoreConfig::from_yaml(&String::from_utf8_lossy(&text), &HostFacts::default()) else {
         return Former::Other { server: "an unreadable configuration".into(), node: "unknown".into() };
     };
+    let hub = &config.modules.edge_hub;
+    let needed = [&hub.tls_ca_file, &hub.tls_cert_file, &hub.tls_private_key_file].map(PathBuf::from);
+    let enrolled = needed.iter().chain([&EDGECORE.program()]).all(|path| host.kind(path).is_some());
     let server = config.modules.edge_hub.websocket.server;
     let node = config.modules.edged.hostname_override;
     if server == settings.cloud.to_string() && node == settings.node {
-        Former::Same
+        Former::Same { enrolled }
     } else {
         Former::Other { server, node }
     }
 }
 
 fn running_edgecore(host: &dyn Host) -> Option<i32> {
-    host.processes().iter().find(|process| process.name == "edgecore").map(|process| process.pid)
+    host.processes().iter().find(|process| process.is("edgecore")).map(|process| process.pid)
 }
 
 fn local(host: &dyn Host) -> Vec<JoinError> {
@@ -114,8 +131,8 @@ fn local(host: &dyn Host) -> Vec<JoinError> {
         errors.push(JoinError::Running { pid });
         return errors; // its ports would only repeat that
     }
-    if let Some(kubelet) = host.processes().iter().find(|process| process.name == "kubelet") {
-        errors.push(JoinError::Kubelet { pid: kubelet.pid });
+    if let Some(agent) = neighbours::running(host) {
+        errors.push(JoinError::OtherAgent { agent });
     }
     let port = api::names::EDGED_PORT;
     if let Some(owner) = host.port_owner(port) {

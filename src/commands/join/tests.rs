@@ -77,7 +77,11 @@ impl Cloud for FakeCloud {
     }
 }
 
-struct FakeRuntimes;
+#[derive(Default)]
+struct FakeRuntimes {
+    /// What was kept at every removal.
+    kept: std::sync::Mutex<Vec<Vec<String>>>,
+}
 
 #[async_trait]
 impl Runtimes for FakeRuntimes {
@@ -91,7 +95,12 @@ impl Runtimes for FakeRuntimes {
         })
     }
 
-    async fn remove_pods(&self, _: &str) -> Result<Vec<String>, RuntimeError> {
+    async fn pods(&self, _: &str) -> Result<Vec<String>, RuntimeError> {
+        Ok(vec!["old".into()])
+    }
+
+    async fn remove_pods(&self, _: &str, keep: &[String]) -> Result<Vec<String>, RuntimeError> {
+        self.kept.lock().unwrap().push(keep.to_vec());
         Ok(Vec::new())
     }
 }
@@ -108,9 +117,18 @@ fn settings(host: &RecordingHost, arguments: &[&str]) -> Result<JoinSettings, Ve
 }
 
 async fn run(host: &RecordingHost, cloud: &FakeCloud, arguments: &[&str]) -> Result<Joined, Failure> {
+    run_with(host, cloud, &FakeRuntimes::default(), arguments).await
+}
+
+async fn run_with(
+    host: &RecordingHost,
+    cloud: &FakeCloud,
+    runtimes: &FakeRuntimes,
+    arguments: &[&str],
+) -> Result<Joined, Failure> {
     let settings = settings(host, arguments).unwrap();
     let steps = Steps::silent();
-    let with = Surroundings { host, cloud, runtimes: &FakeRuntimes, steps: &steps };
+    let with = Surroundings { host, cloud, runtimes, steps: &steps };
     join(&settings, &Ignored::default(), &with).await
 }
 
@@ -126,7 +144,7 @@ async fn refused(host: RecordingHost, cloud: FakeCloud, arguments: &[&str], id: 
 
 #[tokio::test(start_paused = true)]
 async fn a_clean_host_joins() {
-    let (host, cloud) = (host(), FakeCloud::new());
+    let (host, cloud) = (host().with_file("/etc/kubeedge/certs/server.crt", ""), FakeCloud::new());
     let token = cloud.token();
     let arguments = ["--token", &token, "--edgenode-name=edge-1", "-l", "site=a", "--with-edge-taint"];
     assert_eq!(run(&host, &cloud, &arguments).await, Ok(Joined::Registered));
@@ -176,7 +194,7 @@ async fn a_clean_host_joins() {
 async fn the_same_join_again_changes_nothing() {
     let cloud = FakeCloud::new();
     let token = cloud.token();
-    let mut host = host();
+    let mut host = host().with_file("/etc/kubeedge/certs/server.crt", "");
     run(
         &host,
         &FakeCloud {
@@ -188,7 +206,7 @@ async fn the_same_join_again_changes_nothing() {
     .await
     .unwrap();
     let before = host.done();
-    host.processes.push(Process { pid: 7, name: "edgecore".into(), executable: None, arguments: Vec::new() });
+    host.processes.push(Process { pid: 7, name: "edgecore".into(), ..Process::default() });
     assert_eq!(run(&host, &cloud, &["--token", &token]).await, Ok(Joined::Already));
     assert_eq!(host.done(), before);
 
@@ -196,6 +214,30 @@ async fn the_same_join_again_changes_nothing() {
     assert_eq!(failure.exit, Exit::Occupied);
     assert!(failure.text().contains("[AlreadyJoined]"));
     assert_eq!(host.done(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_stays_until_the_certificate_is_on_the_disk() {
+    let (host, cloud) = (host(), FakeCloud::new());
+    assert_eq!(run(&host, &cloud, &["--token", &cloud.token()]).await, Ok(Joined::Registered));
+    assert!(host.text(BOOTSTRAP_FILE).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_joined_but_does_not_run_is_only_started() {
+    let certificates =
+        ["/etc/kubeedge/ca/rootCA.crt", "/etc/kubeedge/certs/server.crt", "/etc/kubeedge/certs/server.key"];
+    let host = certificates.into_iter().fold(host(), |host, path| host.with_file(path, ""));
+    let cloud = FakeCloud::new();
+    run(&host, &cloud, &["--token", &cloud.token()]).await.unwrap();
+    let before = host.done().len();
+    let away = FakeCloud { unreachable: true, ..FakeCloud::new() };
+    assert_eq!(run(&host, &away, &[]).await, Ok(Joined::Started), "needs neither token nor cloud");
+    insta::assert_snapshot!(host.done()[before..].join("\n"), @"
+    write /etc/systemd/system/edgecore.service (0644)
+    reload systemd's units
+    start service edgecore
+    ");
 }
 
 #[tokio::test]
@@ -213,7 +255,10 @@ async fn a_node_that_does_not_register_is_rolled_back_with_evidence() {
     let (mut host, mut cloud) = (host(), FakeCloud::new());
     cloud.registers_after = usize::MAX;
     host.log = vec!["cgroup driver mismatch".into()];
-    let failure = run(&host, &cloud, &["--token", &cloud.token(), "--timeout=5"]).await.unwrap_err();
+    let runtimes = FakeRuntimes::default();
+    let failure = run_with(&host, &cloud, &runtimes, &["--token", &cloud.token(), "--timeout=5"]).await.unwrap_err();
+    assert_eq!(*runtimes.kept.lock().unwrap(), [["old"]], "only pods that were there before stay");
+    assert_eq!(host.done().last().map(String::as_str), Some("stop service edgecore"), "before its pods are removed");
     assert!(failure.text().contains("is not registered after 5 s"));
     assert!(failure.text().contains("     | cgroup driver mismatch\n"));
     assert!(host.was_rolled_back());
@@ -223,7 +268,7 @@ async fn a_node_that_does_not_register_is_rolled_back_with_evidence() {
 async fn each_obstacle_has_its_own_message_and_leaves_the_host_alone() {
     let cloud = FakeCloud::new;
     let good = |cloud: &FakeCloud| cloud.token();
-    let process = |name: &str| Process { pid: 7, name: name.into(), executable: None, arguments: Vec::new() };
+    let process = |name: &str| Process { pid: 7, name: name.into(), ..Process::default() };
 
     let c = cloud();
     refused(host(), c, &[], "TokenMissing", "no join token").await;

@@ -6,12 +6,12 @@ use api::{
     cloudcore::CloudCoreConfig,
     config::HostFacts,
     edgecore::EdgeCoreConfig,
-    names::{CLOUDCORE_CONFIG_FILE, CONTROL_PLANE_DIR, EDGE_DATABASE_FILE, EDGECORE_CONFIG_FILE, KUBELET_DIR},
+    names::{CLOUDCORE_CONFIG_FILE, CONTROL_PLANE_DIR, EDGE_DATABASE_FILE, EDGECORE_CONFIG_FILE},
 };
 
 use crate::{
     cli::reset::Side,
-    commands::{kubeconfig, runtime},
+    commands::{kubeconfig, neighbours, runtime},
     host::{
         Host,
         service::{CLOUDCORE, EDGECORE, Service},
@@ -35,6 +35,8 @@ pub struct Inventory {
     pub external_kubeconfig: Option<PathBuf>,
     /// Socket of the container runtime.
     pub runtime_endpoint: Option<String>,
+    /// A directory in which pods have left something.
+    pub pods_on_disk: Option<PathBuf>,
     /// Why pods on this host may be somebody else's.
     pub other_agent: Option<String>,
 }
@@ -61,6 +63,7 @@ impl Inventory {
             cloud,
             edge,
             keep_shared: (edge_here && !edge) || (cloud_here && !cloud),
+            pods_on_disk: pods_on_disk(&edge_config, host),
             edge_config,
             control_plane_dir: cloud_config
                 .as_ref()
@@ -69,7 +72,7 @@ impl Inventory {
                 .filter(|config| !config.control_plane.enable && !config.kube_api_config.kube_config.is_empty())
                 .map(|config| config.kube_api_config.kube_config.into()),
             runtime_endpoint,
-            other_agent: other_agent(host),
+            other_agent: neighbours::installed(host),
         }
     }
 }
@@ -77,7 +80,7 @@ impl Inventory {
 fn installed(host: &dyn Host, service: &Service) -> bool {
     let files = [service.unit_file(), service.program(), service.pid_file()];
     files.iter().any(|path| host.kind(path).is_some())
-        || host.processes().iter().any(|process| process.name == service.name)
+        || host.processes().iter().any(|process| process.is(service.name) || process.supervises(service.name))
 }
 
 fn edge_config(host: &dyn Host) -> EdgeCoreConfig {
@@ -87,14 +90,7 @@ fn edge_config(host: &dyn Host) -> EdgeCoreConfig {
         .unwrap_or_default()
 }
 
-/// A kubelet on this host shares the runtime, the directories and the cgroups with us.
-fn other_agent(host: &dyn Host) -> Option<String> {
-    if let Some(kubelet) = host.processes().iter().find(|process| process.name == "kubelet") {
-        return Some(format!("kubelet is running (pid {})", kubelet.pid));
-    }
-    let traces = [format!("{KUBELET_DIR}/config.yaml"), "/etc/kubernetes/kubelet.conf".to_owned()];
-    traces
-        .into_iter()
-        .find(|path| host.kind(Path::new(path)).is_some())
-        .map(|path| format!("{path} shows that this host is a Kubernetes node"))
+fn pods_on_disk(config: &EdgeCoreConfig, host: &dyn Host) -> Option<PathBuf> {
+    let dirs = [Path::new(&config.modules.edged.root_directory).join("pods"), "/var/lib/edged/pods".into()];
+    dirs.into_iter().find(|dir| !host.list(dir).is_empty())
 }

@@ -47,7 +47,7 @@ fn stop(service: &Service, host: &dyn Host) -> Vec<Action> {
     let mut actions = vec![Action::Stop { service: service.clone() }];
     // Whoever runs outside of the service; those inside are gone by then, which is fine.
     let ours = |executable: &Path| executable.file_name().is_some_and(|name| name == service.name || name == "keadm");
-    for process in host.processes().into_iter().filter(|process| process.name == service.name) {
+    for process in host.processes().into_iter().filter(|process| process.is(service.name)) {
         if process.executable.as_deref().is_some_and(ours) {
             actions.push(Action::EndProcess { pid: process.pid, name: process.name, grace: GRACE });
         }

@@ -18,7 +18,14 @@ impl Runtimes for FakeRuntimes {
         Ok(RuntimeFacts::default())
     }
 
-    async fn remove_pods(&self, _: &str) -> Result<Vec<String>, RuntimeError> {
+    async fn pods(&self, _: &str) -> Result<Vec<String>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove_pods(&self, endpoint: &str, _: &[String]) -> Result<Vec<String>, RuntimeError> {
+        if endpoint.contains("stubborn") {
+            return Err(RuntimeError::Stubborn { endpoint: endpoint.into(), failed: vec!["default/web: busy".into()] });
+        }
         Ok(vec!["default/web".into()])
     }
 }
@@ -56,6 +63,39 @@ fn joined() -> RecordingHost {
         .with_file("/etc/systemd/system/edgecore.service", "")
         .with_file("/var/lib/kubelet/pods/u/etc-hosts", "")
         .with_dir("/var/log/kubeedge")
+        .with_file("/run/containerd/containerd.sock", "")
+        .with_file("/run/stubborn.sock", "")
+}
+
+#[tokio::test]
+async fn pods_that_stay_keep_what_a_second_reset_needs() {
+    let config = "/etc/kubeedge/config/edgecore.yaml";
+    let host = joined();
+    let failure = run(&host, &["--force", "--remote-runtime-endpoint=unix:///run/stubborn.sock"]).await.unwrap_err();
+    assert!(failure.text().contains("default/web: busy"), "{}", failure.text());
+    assert!(failure.text().contains("[PodsLeft]"), "{}", failure.text());
+    assert!(host.text(config).is_some() && host.text("/usr/local/bin/edgecore").is_some());
+    run(&host, &["--force"]).await.unwrap();
+    assert!(host.text(config).is_none());
+
+    let host = RecordingHost::default()
+        .with_file(config, "{}")
+        .with_file("/var/lib/kubeedge/edgecore.db", "")
+        .with_dir("/var/lib/kubelet/pods/u");
+    let failure = run(&host, &["--force"]).await.unwrap_err();
+    assert!(failure.text().contains("[RuntimeEndpoint]"), "{}", failure.text());
+    assert!(host.text(config).is_some() && host.text("/var/lib/kubeedge/edgecore.db").is_some());
+}
+
+#[tokio::test]
+async fn an_edgecore_in_a_container_is_not_ours() {
+    let mut host = joined();
+    let executable = Some("/usr/local/bin/edgecore".into());
+    let edgecore = Process { pid: 7, name: "edgecore".into(), executable, ..Process::default() };
+    host.processes = vec![edgecore.clone(), Process { pid: 8, foreign: true, ..edgecore }];
+    run(&host, &["--force"]).await.unwrap();
+    let ended: Vec<_> = host.done().into_iter().filter(|action| action.starts_with("end process")).collect();
+    assert_eq!(ended, ["end process 7 (edgecore)"]);
 }
 
 #[tokio::test]
@@ -84,7 +124,7 @@ async fn a_joined_host_is_left_clean() {
 #[tokio::test]
 async fn what_belongs_to_a_kubelet_stays() {
     let mut host = joined();
-    host.processes.push(Process { pid: 7, name: "kubelet".into(), executable: None, arguments: Vec::new() });
+    host.processes.push(Process { pid: 7, name: "kubelet".into(), ..Process::default() });
     run(&host, &["--force"]).await.unwrap();
     assert!(!host.done().iter().any(|action| action.contains("/var/lib/kubelet")));
 }

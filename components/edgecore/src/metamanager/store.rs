@@ -6,10 +6,12 @@
 
 mod open;
 mod rows;
+mod salvage;
 mod threads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use thiserror::Error;
@@ -57,29 +59,48 @@ pub struct Store {
     writer: mpsc::Sender<WriteJob>,
     reader: mpsc::Sender<ReadJob>,
     generation: Arc<str>,
+    incomplete: Arc<AtomicBool>,
 }
 
 impl Store {
     /// Opens (or creates) the database and starts its two threads. Blocks: call it off the async threads.
     ///
-    /// A file that SQLite finds damaged is moved aside and replaced by an empty one with a new generation, so
-    /// that the cloud sends everything again.
+    /// A file that SQLite finds damaged is moved aside and replaced by one with a new generation, so that the cloud
+    /// sends everything again; until then it holds what could be read of the damaged one, and is
+    /// [incomplete](Self::is_incomplete).
     ///
     /// # Errors
     /// [`StoreError::File`] and [`StoreError::Sqlite`] when not even an empty database can be had.
     pub fn open(path: PathBuf) -> Result<(Self, StoreThreads), StoreError> {
-        let open::Opened { writer, reader, generation } = open::open(&path)?;
+        let open::Opened { writer, reader, generation, incomplete } = open::open(&path)?;
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
         let threads = StoreThreads::start(writer, write_queue, reader, read_queue)
             .map_err(|source| StoreError::File { path, source })?;
-        Ok((Self { writer: writes, reader: reads, generation: generation.into() }, threads))
+        let incomplete = Arc::new(AtomicBool::new(incomplete));
+        Ok((Self { writer: writes, reader: reads, generation: generation.into(), incomplete }, threads))
     }
 
     /// Random identity of this database, made when it was created. Another value tells the cloud that everything
     /// it delivered is gone.
     pub fn generation(&self) -> &str {
         &self.generation
+    }
+
+    /// Whether this database took the place of a damaged one and the cloud may not have sent everything since: what
+    /// is not in it may exist all the same. Survives restarts.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete.load(Ordering::Relaxed)
+    }
+
+    /// The cloud has sent everything.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the database is still incomplete then.
+    pub async fn completed(&self) -> Result<(), StoreError> {
+        self.write(vec![Write::Completed]).await?;
+        self.incomplete.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Commits `writes` together, in order; the outcomes are in the same order.

@@ -235,10 +235,3 @@ async fn a_database_that_cannot_be_is_a_clear_error() {
     let outcome = run_with_agent(settings, CancellationToken::new(), async |_, _| Ok(())).await;
     assert!(matches!(outcome, Err(EdgeCoreError::Database(StoreError::File { .. }))));
 }
-
-#[test]
-fn a_running_process_is_found_by_name() {
-    let own = std::fs::read_to_string("/proc/self/comm").expect("a name");
-    assert!(process_named(own.trim_end()).is_some());
-    assert!(process_named("no such process").is_none());
-}

@@ -52,3 +52,13 @@ fn unreachable_registry_is_told_from_a_missing_image() {
     assert!(is_unreachable("rpc error: … dial tcp: lookup docker.io: no such host"));
     assert!(!is_unreachable("rpc error: code = NotFound desc = docker.io/library/x:1: not found"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn brief_look_for_a_newer_image_ends_as_an_unreachable_registry() {
+    let slow = || async {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        Ok("sha256:0".to_owned())
+    };
+    assert!(is_unreachable(&within(Some(REFRESH_LIMIT), slow()).await.unwrap_err()));
+    assert_eq!(within(None, slow()).await.as_deref(), Ok("sha256:0"));
+}

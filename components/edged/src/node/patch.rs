@@ -64,6 +64,18 @@ pub fn between(
     Some(Value::Object(patch))
 }
 
+/// The patch without what is new in every one: the part that says something.
+pub fn substance(patch: &Value) -> Value {
+    let mut patch = patch.clone();
+    if let Some(conditions) = patch.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+        conditions.retain(|condition| condition.get("status").is_some());
+        for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
+            condition.retain(|field, _| field != "lastHeartbeatTime" && field != "lastTransitionTime");
+        }
+    }
+    patch
+}
+
 fn to_value<T: Serialize>(value: &T) -> Value {
     // Kubernetes types always have a JSON form.
     serde_json::to_value(value).unwrap_or(Value::Null)

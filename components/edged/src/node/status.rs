@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ pub struct Reporter {
     /// The Node as last read or answered; `None` until it is known to exist.
     node: Option<Node>,
     last_report: Option<Instant>,
+    /// What the API did not take although it acknowledged it (a field it does not know): not worth a patch of its own.
+    refused: Option<Value>,
 }
 
 impl Reporter {
@@ -41,7 +44,7 @@ impl Reporter {
         runtime: watch::Receiver<Option<RuntimeInfo>>,
         view: Arc<watch::Sender<NodeView>>,
     ) -> Self {
-        Self { settings, api, runtime, view, host: HostFacts::read(), node: None, last_report: None }
+        Self { settings, api, runtime, view, host: HostFacts::read(), node: None, last_report: None, refused: None }
     }
 
     /// Runs until `stop`.
@@ -109,22 +112,17 @@ impl Reporter {
         } else {
             Extent::Changes
         };
-        let patch = {
-            let runtime = self.runtime.borrow();
-            let ips = self.view.borrow().ips.clone();
-            let of = self.ingredients(runtime.as_ref(), &ips);
-            let status = object::status(of, known.status.as_ref());
-            let labels = object::default_labels(&self.settings, &self.host);
-            let annotations = object::default_annotations(&self.settings);
-            patch::between(&known, &status, &labels, &annotations, extent)
-        };
-        let Some(patch) = patch else {
+        let patch = self.difference(&known, extent);
+        let quiet =
+            |patch: &Value| extent == Extent::Changes && self.refused.as_ref() == Some(&patch::substance(patch));
+        let Some(patch) = patch.filter(|patch| !quiet(patch)) else {
             self.learn(known);
             return Ok(());
         };
         match self.api.patch_node_status(&self.settings.node_name, patch).await {
             Ok(answer) => {
                 self.last_report = Some(Instant::now());
+                self.refused = self.difference(&answer, Extent::Changes).as_ref().map(patch::substance);
                 self.learn(answer);
                 Ok(())
             }
@@ -172,6 +170,17 @@ impl Reporter {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What is to be sent to somebody who knows `known`.
+    fn difference(&self, known: &Node, extent: Extent) -> Option<Value> {
+        let runtime = self.runtime.borrow();
+        let ips = self.view.borrow().ips.clone();
+        let of = self.ingredients(runtime.as_ref(), &ips);
+        let status = object::status(of, known.status.as_ref());
+        let labels = object::default_labels(&self.settings, &self.host);
+        let annotations = object::default_annotations(&self.settings);
+        patch::between(known, &status, &labels, &annotations, extent)
     }
 
     fn ingredients<'a>(&'a self, runtime: Option<&'a RuntimeInfo>, ips: &'a [std::net::IpAddr]) -> Ingredients<'a> {

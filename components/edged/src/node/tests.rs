@@ -82,6 +82,21 @@ async fn an_unchanged_node_is_quiet_but_for_lease_and_heartbeat() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_field_the_api_drops_is_not_sent_with_every_look() {
+    let lab = start(None, |api| api.state().is_old = true);
+    lab.after(301).await;
+    let handlers = vec![k8s_openapi::api::core::v1::NodeRuntimeHandler::default()];
+    lab.runtime.send_replace(Some(RuntimeInfo { handlers, ..ready() }));
+    assert_eq!(lab.after(1).await, ["patch_node_status"]);
+    assert_eq!(lab.after(60_000).await, ["update_lease"; 6]);
+    // what somebody takes away is put back all the same
+    lab.api.state().node.as_mut().unwrap().metadata.labels = None;
+    lab.after(10_000).await;
+    assert!(lab.last_patch()["metadata"]["labels"].is_object());
+    assert_eq!(lab.after(60_000).await.iter().filter(|call| *call == "patch_node_status").count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_runtime_that_comes_late_makes_the_node_ready_at_once() {
     let lab = start(None, |_| {});
     assert_eq!(lab.after(301).await, ["create_node", "create_lease"]);

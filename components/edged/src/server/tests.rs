@@ -140,10 +140,21 @@ async fn logs_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_said_at_once() {
+async fn a_taken_address_is_waited_for() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     let node = Arc::new(Node { dir: tempfile::tempdir().unwrap(), healthy: Mutex::new(true) });
-    let ended = run(address, Arc::new(settings()), node, CancellationToken::new()).await;
-    assert_eq!(ended.unwrap_err().to_string(), format!("cannot listen on {address}"));
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(run(address, Arc::new(settings()), Arc::clone(&node) as Arc<dyn Backend>, stop.clone()));
+    tokio::time::pause();
+    tokio::time::sleep(BIND_PAUSE * 3).await;
+    assert!(tasks.try_join_next().is_none(), "the server must not end");
+    drop(taken);
+    tokio::time::sleep(BIND_PAUSE).await;
+    tokio::time::resume();
+    let site = Site { address, node, _tasks: JoinSet::new() };
+    assert_eq!(site.get("/healthz").await, (200, "ok".to_owned()));
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap();
 }

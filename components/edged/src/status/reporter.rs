@@ -28,6 +28,9 @@ const NOTES_CAPACITY: usize = 64;
 const MAX_IN_FLIGHT: usize = 8;
 /// A failed call is tried again after this. Source: annex B, status batch.
 const RETRY: Duration = Duration::from_secs(10);
+/// A call the API refuses because it has no such pod, or another one: the pod's end will be told, or the refusal was
+/// of a moment and the pod is still there.
+const REFUSED_RETRY: Duration = Duration::from_mins(1);
 /// Changes that matter little wait this long for the next one, so that a starting pod costs one patch.
 const COALESCE: Duration = Duration::from_secs(1);
 
@@ -187,6 +190,7 @@ impl ReporterTask {
                 let entry = self.entry(&pod, now);
                 entry.api = pod.status.clone().unwrap_or_default();
                 entry.pod = pod;
+                entry.due = entry.due.min(now + COALESCE); // read again: what was refused is tried again
             }
             Note::Status { pod, status, finished } => {
                 let entry = self.entry(&pod, now);
@@ -260,9 +264,10 @@ impl ReporterTask {
                 self.entries.remove(&outcome.uid);
             }
             Err(KubeApiError::NotFound { .. } | KubeApiError::Conflict { .. }) => {
-                // The pod is gone or another one has its name: nobody waits for this status.
-                debug!(pod.uid = outcome.uid, "pod is gone from the API, status dropped");
-                entry.wanted = None;
+                // Most likely the pod is gone and [`Note::Forget`] is on its way. If not, its status is still owed.
+                debug!(pod.uid = outcome.uid, retry_in = ?REFUSED_RETRY, "pod is unknown to the API");
+                entry.acknowledged = None;
+                entry.due = Instant::now() + REFUSED_RETRY;
             }
             Err(error) => {
                 debug!(pod.uid = outcome.uid, %error, retry_in = ?RETRY, "status not delivered");

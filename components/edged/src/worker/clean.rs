@@ -69,7 +69,10 @@ pub async fn prune(agent: &Agent, pod: &Pod, observed: &PodRuntime) {
     }
     let in_use = |id: &str| observed.containers.iter().any(|container| container.sandbox_id == id);
     for sandbox in observed.sandboxes.iter().skip(1).filter(|sandbox| !sandbox.ready && !in_use(&sandbox.id)) {
-        if let Err(error) = agent.runtime.remove_pod_sandbox(&sandbox.id).await {
+        // A sandbox that is not stopped keeps its address, and some runtimes do not remove it then.
+        let stopped = agent.runtime.stop_pod_sandbox(&sandbox.id).await;
+        let removed = if stopped.is_ok() { agent.runtime.remove_pod_sandbox(&sandbox.id).await } else { stopped };
+        if let Err(error) = removed {
             debug!(sandbox.id = sandbox.id, %error, "dead sandbox not removed");
         }
     }

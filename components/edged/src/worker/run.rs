@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::observed::{PodRuntime, observe};
@@ -14,7 +13,7 @@ use crate::plan::{self, Plan, SandboxPlan};
 use crate::{hash, pod};
 
 use super::start::{Starter, backoff_key};
-use super::{Agent, Gauges, Memory, Outcome, PassError, Verdicts, clean, instant_of, stop};
+use super::{Agent, Gauges, Interrupt, Memory, Outcome, PassError, Verdicts, clean, instant_of, stop};
 
 /// Spread of the periodic look, so that twenty pods do not look at once.
 fn resync(agent: &Agent, pod: &Pod) -> Instant {
@@ -28,7 +27,7 @@ pub async fn run(
     agent: &Agent,
     pod: &Arc<Pod>,
     memory: &mut Memory,
-    interrupt: &CancellationToken,
+    interrupt: &Interrupt,
 ) -> Result<Outcome, PassError> {
     let observed = observe(&agent.runtime, pod::uid(pod)).await?;
     memory.fingerprint = observed.fingerprint();
@@ -47,6 +46,9 @@ pub async fn run(
     }
     agent.report(pod, memory, status, false).await;
     let plan = decide(agent, pod, memory, &observed);
+    if plan.sandbox == SandboxPlan::Stop {
+        return Ok(Outcome::Ended); // the stop pass kills what is left and computes the final status
+    }
     if is_steady(&plan) {
         clean::prune(agent, pod, &observed).await;
         refresh_volumes(agent, pod, &observed).await;
@@ -129,12 +131,8 @@ async fn execute(
     memory: &mut Memory,
     observed: &PodRuntime,
     plan: Plan,
-    interrupt: &CancellationToken,
+    interrupt: &Interrupt,
 ) -> Result<Option<Instant>, PassError> {
-    if plan.sandbox == SandboxPlan::Stop {
-        stop::kill_pod(agent, pod, observed, pod::grace(pod)).await?;
-        return Ok(None);
-    }
     for kill in &plan.kill {
         if let Some(container) = observed.containers.iter().find(|container| container.id == kill.id) {
             info!(container = container.name, reason = kill.message, "stopping container");
@@ -151,7 +149,7 @@ async fn execute(
         &refreshed
     };
     let mut starter = Starter::prepare(agent, pod, memory.seen.unwrap_or_else(Timestamp::now))?;
-    let prepared = interrupt.run_until_cancelled(starter.mount(observed)).await;
+    let prepared = interrupt.any.run_until_cancelled(starter.mount(observed)).await;
     prepared.unwrap_or(Err(PassError::Interrupted))?;
     match &plan.sandbox {
         SandboxPlan::Keep { id } => {
@@ -175,7 +173,7 @@ async fn execute(
     }
     let mut next_try: Option<Instant> = None;
     for reference in plan.start {
-        if interrupt.is_cancelled() {
+        if interrupt.any.is_cancelled() {
             return Err(PassError::Interrupted);
         }
         let attempt = starter.start(reference, observed, memory, interrupt).await?;

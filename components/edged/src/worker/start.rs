@@ -8,7 +8,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::backoff::go_duration;
@@ -16,7 +15,7 @@ use crate::cri::CriError;
 use crate::cri::proto::{self as p, ContainerState};
 use crate::facts::PodFacts;
 use crate::files::{self, PodHostname, hosts, termination};
-use crate::images::{self, LocalImage, credentials};
+use crate::images::{self, LocalImage, Refresh, credentials};
 use crate::observed::{PodRuntime, RuntimeContainer};
 use crate::plan::ContainerRef;
 use crate::status::StartFailure;
@@ -27,7 +26,7 @@ use crate::volumes::MountedVolumes;
 use crate::{cgroups, env, hash, pod};
 
 use super::run::{START_RETRY, is_name_taken};
-use super::{Agent, Memory, PassError, dns, hooks, instant_of, stop};
+use super::{Agent, Interrupt, Memory, PassError, dns, hooks, instant_of, stop};
 
 /// Names tried when the runtime still reserves one. Source: spec 08 §19 P-6.
 const NAME_ATTEMPTS: u32 = 3;
@@ -157,7 +156,7 @@ impl<'a> Starter<'a> {
         reference: ContainerRef,
         observed: &PodRuntime,
         memory: &mut Memory,
-        interrupt: &CancellationToken,
+        interrupt: &Interrupt,
     ) -> Result<Started, PassError> {
         let Some((container, target)) = self.definition(reference) else { return Ok(Started::default()) };
         let init = matches!(reference, ContainerRef::Init(_));
@@ -202,18 +201,24 @@ impl<'a> Starter<'a> {
         previous: Option<&RuntimeContainer>,
         observed: &PodRuntime,
         memory: &mut Memory,
-        interrupt: &CancellationToken,
+        interrupt: &Interrupt,
     ) -> Result<(), StartError> {
         self.check_backoff(container, previous, memory)?;
         if self.credentials.is_none() {
             self.credentials = Some(credentials::of_pod(self.pod, self.agent.api.as_ref()).await);
         }
         let known = self.credentials.as_deref().unwrap_or(&[]);
-        let ensured = self.agent.images.ensure(self.pod, container, &self.sandbox, known, &mut memory.images);
-        let image = interrupt.run_until_cancelled(ensured).await.ok_or(StartError::Interrupted)?.map_err(|error| {
-            let failure = StartFailure { reason: error.reason(), message: error.to_string() };
-            StartError::Failed { failure, retry: images::retry_at(&error, Instant::now()) }
-        })?;
+        let refresh = match (*self.agent.api.connected().borrow(), previous) {
+            (false, _) => Refresh::Never,
+            (true, Some(_)) => Refresh::Brief,
+            (true, None) => Refresh::Full,
+        };
+        let ensured = self.agent.images.ensure(self.pod, container, &self.sandbox, known, refresh, &mut memory.images);
+        let image =
+            interrupt.any.run_until_cancelled(ensured).await.ok_or(StartError::Interrupted)?.map_err(|error| {
+                let failure = StartFailure { reason: error.reason(), message: error.to_string() };
+                StartError::Failed { failure, retry: images::retry_at(&error, Instant::now()) }
+            })?;
         let target_id = match target {
             None => None,
             Some(name) => {
@@ -248,17 +253,21 @@ impl<'a> Starter<'a> {
         }
         info!(container = container.name, container.id = id, attempt, "container started");
         self.link_log(container, attempt, &id);
-        self.post_start(container, &id).await
+        self.post_start(container, &id, interrupt).await
     }
 
-    async fn post_start(&self, container: &Container, id: &str) -> Result<(), StartError> {
+    /// A hook runs as long as it likes, but no longer than its pod is wanted. Another change of the pod lets it run.
+    async fn post_start(&self, container: &Container, id: &str, interrupt: &Interrupt) -> Result<(), StartError> {
         let Some(handler) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else {
             return Ok(());
         };
         let ip = self.facts.pod_ips.first().copied();
-        let Err(error) = hooks::run(self.agent, container, handler, id, ip, None).await else { return Ok(()) };
+        let hook = hooks::run(self.agent, container, handler, id, ip, None);
+        let ended = interrupt.stop.run_until_cancelled(hook).await.ok_or(StartError::Interrupted)?;
+        let Err(error) = ended else { return Ok(()) };
         let grace = pod::grace(self.pod).max(super::MIN_STOP_GRACE);
-        let _ = self.agent.runtime.stop_container(id, grace).await;
+        let stopped = self.agent.runtime.stop_container(id, grace);
+        let _ = interrupt.stop.run_until_cancelled(stopped).await.ok_or(StartError::Interrupted)?;
         Err(failed("PostStartHookError", error.to_string()))
     }
 
@@ -271,8 +280,15 @@ impl<'a> Starter<'a> {
         let Some(previous) = previous.filter(|previous| previous.is_exited()) else { return Ok(()) };
         let key = backoff_key(container);
         let now = Instant::now();
-        let Some(failed_at) = instant_of(previous.finished_at, Timestamp::now(), now) else { return Ok(()) };
-        if let Some((delay, due)) = memory.backoff.remaining(&key, failed_at, now) {
+        let wall = Timestamp::now();
+        let Some(failed_at) = instant_of(previous.finished_at, wall, now) else { return Ok(()) };
+        let remaining = if i128::from(previous.finished_at) > wall.as_nanosecond() {
+            // The clock went back: it would say "just now" for ever.
+            memory.backoff.remaining_since_next(&key, now)
+        } else {
+            memory.backoff.remaining(&key, failed_at, now)
+        };
+        if let Some((delay, due)) = remaining {
             let (delay, name, pod) = (go_duration(delay), &container.name, pod::display(self.pod));
             let message = format!("back-off {delay} restarting failed container={name} pod={pod}");
             let failure = StartFailure { reason: "CrashLoopBackOff", message };

@@ -9,11 +9,12 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::cgroups::{self, QosClass};
 use crate::cri::proto::ContainerState;
 use crate::observed::{PodRuntime, RuntimeContainer, observe};
 use crate::plan::KillCause;
+use crate::pod;
 use crate::status::containers::terminate_all;
-use crate::{cgroups, pod};
 
 use super::{Agent, MIN_STOP_GRACE, Memory, Outcome, PassError, hooks};
 
@@ -44,6 +45,8 @@ pub async fn stop(
         if observed.containers.iter().any(RuntimeContainer::is_running) {
             return Err(PassError::StillRunning);
         }
+    } else {
+        stop_sandboxes(agent, &observed).await?;
     }
     agent.probes.forget(uid);
     let mut status = agent.compute(pod, memory, &observed, true);
@@ -80,9 +83,17 @@ pub async fn kill_pod(agent: &Agent, pod: &Pod, observed: &PodRuntime, grace: Du
             kill_container(agent, pod, container, left).await?;
         }
     }
+    stop_sandboxes(agent, observed).await
+}
+
+/// A sandbox that is not ready (after a power cut) still holds its address: only stopping it gives that back. Should
+/// that fail the pod goes on, and the sandbox is stopped again before it is removed.
+async fn stop_sandboxes(agent: &Agent, observed: &PodRuntime) -> Result<(), PassError> {
     for sandbox in &observed.sandboxes {
-        if sandbox.ready {
-            agent.runtime.stop_pod_sandbox(&sandbox.id).await?;
+        match agent.runtime.stop_pod_sandbox(&sandbox.id).await {
+            Err(error) if sandbox.ready => return Err(error.into()),
+            Err(error) => warn!(sandbox.id = sandbox.id, %error, "dead sandbox not stopped"),
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -101,8 +112,7 @@ pub fn container_grace(pod: &Pod, container: &RuntimeContainer, cause: Option<Ki
         KillCause::DefinitionChanged | KillCause::UnknownState => None,
     });
     let seconds = of_probe.and_then(|probe| probe.termination_grace_period_seconds);
-    let seconds = seconds.unwrap_or_else(|| pod::grace_seconds(pod));
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).max(MIN_STOP_GRACE)
+    pod::grace_of(seconds.unwrap_or_else(|| pod::grace_seconds(pod))).max(MIN_STOP_GRACE)
 }
 
 fn find<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
@@ -148,16 +158,23 @@ impl Agent {
 
 /// The pod's cgroup.
 pub fn cgroup_path(agent: &Agent, pod: &Pod) -> String {
+    cgroup_of_class(agent, pod, cgroups::qos_class(pod))
+}
+
+fn cgroup_of_class(agent: &Agent, pod: &Pod, class: QosClass) -> String {
     let settings = &agent.settings;
-    let class = cgroups::qos_class(pod);
     let driver = agent.cgroup_driver();
     cgroups::pod_parent(driver, &settings.cgroup_root, settings.cgroups_per_qos, class, pod::uid(pod))
 }
 
+/// Below every class: which one it was is not known of a pod that is gone from the API.
 fn remove_cgroup(agent: &Agent, pod: &Pod) {
-    if agent.settings.cgroups_per_qos
-        && let Err(error) = agent.cgroups.remove(&cgroup_path(agent, pod))
-    {
-        tracing::debug!(%error, "pod cgroup not removed");
+    if !agent.settings.cgroups_per_qos {
+        return;
+    }
+    for class in [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort] {
+        if let Err(error) = agent.cgroups.remove(&cgroup_of_class(agent, pod, class)) {
+            tracing::debug!(%error, "pod cgroup not removed");
+        }
     }
 }

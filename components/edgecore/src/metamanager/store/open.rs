@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tracing::{error, info};
 
-use super::StoreError;
+use super::{StoreError, salvage};
 
 /// Page cache of each connection, in KiB.
 const CACHE_KIB: i64 = 256;
@@ -38,21 +38,35 @@ pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) reader: Connection,
     pub(super) generation: String,
+    /// The cloud has not said yet what is missing here.
+    pub(super) incomplete: bool,
 }
 
-/// Opens `path`; a damaged file is moved aside first.
+/// Opens `path`; a damaged file is moved aside first, and what can still be read of it is taken over.
+///
+/// While it is taken over the damaged file is called `<file>.salvage`, and `<file>.damaged` afterwards: a power cut in
+/// between repeats the work.
 pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     prepare_file(path)?;
-    match open_checked(path) {
+    let salvage = with_suffix(path, ".salvage");
+    let mut opened = match open_checked(path) {
         Err(StoreError::Sqlite(damage)) if is_damage(&damage) => {
-            let aside = move_aside(path)?;
-            error!(path = %path.display(), moved_to = %aside.display(), error = %damage,
-                "edge database is damaged: starting with an empty one, the cloud will send everything again");
+            error!(path = %path.display(), error = %damage, "edge database is damaged: starting with a new one");
+            move_aside(path, &salvage)?;
             prepare_file(path)?;
-            open_checked(path)
+            open_checked(path)?
         }
-        other => other,
+        other => other?,
+    };
+    if salvage.exists() {
+        let rows = salvage::take_over(&salvage, &mut opened.writer)?;
+        opened.incomplete = true;
+        let damaged = with_suffix(path, ".damaged");
+        move_aside(&salvage, &damaged)?;
+        error!(rows, damaged = %damaged.display(),
+            "took over what is readable of the damaged edge database, the cloud will send everything again");
     }
+    Ok(opened)
 }
 
 fn open_checked(path: &Path) -> Result<Opened, StoreError> {
@@ -68,7 +82,8 @@ fn open_checked(path: &Path) -> Result<Opened, StoreError> {
     let generation = migrate(&mut writer)?;
     let reader = connect(path)?;
     reader.pragma_update(None, "query_only", true)?;
-    Ok(Opened { writer, reader, generation })
+    let incomplete = salvage::is_incomplete(&writer)?;
+    Ok(Opened { writer, reader, generation, incomplete })
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -150,23 +165,25 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// Renames the file to `<file>.damaged`, in place of an earlier one, for whoever wants to look, and drops its log.
-fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let with = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Renames a database with its log, in place of an earlier one, and drops what only belongs to a running process.
+fn move_aside(path: &Path, aside: &Path) -> Result<(), StoreError> {
+    let unless_absent = |path: PathBuf, outcome: io::Result<()>| match outcome {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::File { path, source }),
+        _ => Ok(()),
     };
-    let aside = with(".damaged");
-    fs::rename(path, &aside).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-    for suffix in ["-wal", "-shm"] {
-        let log = with(suffix);
-        match fs::remove_file(&log) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::File { path: log, source });
-            }
-            _ => {}
-        }
+    let (log, aside_log) = (with_suffix(path, "-wal"), with_suffix(aside, "-wal"));
+    for stale in [aside_log.clone(), with_suffix(path, "-shm")] {
+        let outcome = fs::remove_file(&stale);
+        unless_absent(stale, outcome)?;
     }
-    Ok(aside)
+    // The log first: without its file it harms nobody, and a file without its log looks older than it is.
+    let outcome = fs::rename(&log, aside_log);
+    unless_absent(log, outcome)?;
+    fs::rename(path, aside).map_err(|source| StoreError::File { path: path.to_owned(), source })
 }

@@ -76,6 +76,8 @@ pub enum Write {
         /// The pod's UID.
         pod_uid: String,
     },
+    /// The database that took the place of a damaged one holds everything again.
+    Completed,
 }
 
 /// What became of a [`Write`].
@@ -184,6 +186,10 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<Outcome, rusqlite:
             let Some(stored) = stored else { return Ok(Outcome::Absent) };
             delete(db, key)?;
             Ok(Outcome::Removed { uid: ObjectVersion::of(&stored).uid })
+        }
+        Write::Completed => {
+            let removed = db.execute("DELETE FROM keadm_store WHERE name = 'incomplete'", [])?;
+            Ok(if removed == 0 { Outcome::Absent } else { Outcome::Written })
         }
         Write::RemoveTokens { pod_uid } => {
             let removed = db

@@ -163,6 +163,41 @@ async fn a_damaged_file_is_moved_aside_and_the_cloud_can_tell() {
 }
 
 #[tokio::test]
+async fn what_is_readable_of_a_damaged_file_is_taken_over() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("edge.db");
+    let (store, threads) = open(&path);
+    assert!(!store.is_incomplete());
+    for n in 0..400 {
+        let row = Row {
+            key: format!("n/configmap/{n:04}"),
+            kind: "configmap".into(),
+            value: format!("{{\"data\":\"{}\"}}", "x".repeat(500)),
+            version: ObjectVersion::default(),
+            generic: None,
+        };
+        write(&store, Write::Put(row)).await;
+    }
+    write(&store, pod("u", 7)).await;
+    close(store, threads);
+    let mut bytes = fs::read(&path).expect("reads");
+    let half = bytes.len() / 2;
+    bytes[half - 4096..half + 4096].fill(0x5a);
+    fs::write(&path, bytes).expect("writes");
+
+    let (store, threads) = open(&path);
+    assert!(store.is_incomplete());
+    assert_eq!(stored_version(&store).await, Some(7));
+    let kept = store.list("configmap").await.expect("lists").len();
+    assert!((300..400).contains(&kept), "{kept} rows");
+    store.completed().await.expect("commits");
+    close(store, threads);
+    let (store, threads) = open(&path);
+    assert!(!store.is_incomplete());
+    close(store, threads);
+}
+
+#[tokio::test]
 async fn an_older_peers_file_is_brought_up_to_date() {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("edge.db");

@@ -150,3 +150,32 @@ fn conditions_of_others_are_kept() {
     let types: Vec<_> = merged.conditions.iter().flatten().map(|it| it.type_.as_str()).collect();
     assert_eq!(types, ["example.com/x", "Ready"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn final_status_that_was_refused_is_sent_when_the_pod_is_seen_again() {
+    let pod = object(&json!({"phase": "Running"}));
+    let desk = Desk::open(&pod);
+    desk.api.state().pod = None; // the API has lost it for a moment
+    desk.report(&pod, json!({"phase": "Succeeded"}), true).await;
+    assert_eq!(desk.patches(), 0);
+    desk.api.state().pod = Some(pod.as_ref().clone());
+    desk.reporter.tell(Note::Object(pod.clone())).await;
+    tokio::time::sleep(COALESCE * 2).await;
+    assert_eq!(desk.patches(), 1);
+    assert_eq!(desk.api.state().patches[0]["status"]["phase"], "Succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_that_was_refused_is_tried_again_until_the_pod_is_forgotten() {
+    let pod = object(&json!({"phase": "Running"}));
+    let desk = Desk::open(&pod);
+    desk.api.state().pod = None;
+    desk.report(&pod, json!({"phase": "Failed"}), true).await;
+    desk.api.state().pod = Some(pod.as_ref().clone());
+    tokio::time::sleep(REFUSED_RETRY).await;
+    assert_eq!(desk.patches(), 1);
+    desk.api.state().pod = None;
+    desk.reporter.tell(Note::Forget { uid: "u".to_owned() }).await;
+    tokio::time::sleep(REFUSED_RETRY * 5).await;
+    assert_eq!(desk.patches(), 1);
+}
