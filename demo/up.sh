@@ -51,7 +51,7 @@ fi
 
 step "a tiny image, made here"
 pause=$(containerd config dump 2>/dev/null | sed -n 's/^ *sandbox_image = "\(.*\)"/\1/p' | head -n 1)
-printf '%s\n' "$image" "${pause:-registry.k8s.io/pause:3.6}" >"$state/images"
+printf '%s\n' "$image" ${pause:+"$pause"} >"$state/images"
 # shellcheck disable=SC2046 # one name a word
 "$here/image.sh" "$state/image.tar" $(cat "$state/images")
 ctr --address $socket -n k8s.io images import "$state/image.tar"

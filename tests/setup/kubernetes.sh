@@ -29,7 +29,10 @@ mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial" "$work/deb"
 mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
     sed -n 's/^deb  *\(\[[^]]*\] *\)\{0,1\}\(http[^ ]*\) .*/\2/p; s/^URIs: *\(http[^ ]*\).*/\1/p' |
     grep -v security | head -n 1)
-[ -n "$mirror" ] || mirror=http://deb.debian.org/debian
+[ -n "$mirror" ] || {
+    echo "kubernetes.sh: no Debian mirror in the machine's apt sources" >&2
+    exit 1
+}
 {
     echo "deb $mirror bullseye main"
     echo "deb-src $mirror bookworm main"
