@@ -21,11 +21,11 @@ demo-down: ## root: takes the demo away again
 
 test: check unit scenarios ## root: everything CI runs, except the real cluster
 
-check: ## format, lints, completions
+check: ## format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-unit: ## tests that need neither root nor a runtime
+unit: ## tests that need neither root nor a runtime; completions and the house rules are among them
 	tests/setup/packages.sh test
 	$(CARGO) test --locked --workspace
 

@@ -114,7 +114,9 @@ impl Site {
             ])
             .ok();
         self.node_is_ready(cloud, &self.at(edge).name, READY);
-        started.elapsed()
+        let took = started.elapsed();
+        assert!(took <= READY, "join → node Ready took {took:?}");
+        took
     }
 
     /// Waits until kubectl calls the node Ready.
