@@ -7,6 +7,7 @@ use std::{
 };
 
 use api::config::HostFacts;
+use edged::host::addresses::in_hosts;
 use nix::ifaddrs::getifaddrs;
 
 use super::process;
@@ -18,23 +19,13 @@ pub fn facts() -> HostFacts {
     let locals: Vec<IpAddr> = interface_addresses().into_iter().map(|(_, ip)| ip).collect();
     // The hosts file only: asking a name server that does not answer costs every command many seconds.
     let resolved: Vec<IpAddr> = fs::read_to_string("/etc/hosts")
-        .map(|hosts| addresses_of(&hosts, host_name.trim()))
+        .map(|hosts| in_hosts(&hosts, host_name.trim()))
         .unwrap_or_default()
         .into_iter()
         .filter(|ip| !ip.is_loopback() && locals.contains(ip))
         .collect();
     let local_ip = resolved.iter().find(|ip| ip.is_ipv4()).or(resolved.first()).copied().or(default_route_ip);
     HostFacts { host_name, local_ip, default_route_ip }
-}
-
-/// What a hosts file says of a name.
-fn addresses_of(hosts: &str, name: &str) -> Vec<IpAddr> {
-    let line = |line: &str| {
-        let mut words = line.split('#').next()?.split_whitespace();
-        let address = words.next()?.parse().ok()?;
-        words.any(|word| word == name).then_some(address)
-    };
-    hosts.lines().filter_map(line).collect()
 }
 
 /// The address of a network interface, IPv4 first.

@@ -50,8 +50,8 @@ pub async fn node_ips(settings: &Settings) -> Vec<IpAddr> {
         .collect()
 }
 
-/// The addresses a hosts file gives a name.
-fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
+/// The addresses that the text of a hosts file (`hosts(5)`) gives a name, in its order.
+pub fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
     let address = |line: &str| {
         let mut words = line.split('#').next()?.split_whitespace();
         let address = words.next()?.parse().ok()?;
